@@ -1,0 +1,1 @@
+"""Writes the committed bundles from one template; finds drift."""

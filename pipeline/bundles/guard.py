@@ -1,0 +1,69 @@
+"""Errors inside a bundle: one line on stderr and exit code 2, whatever MONAI wraps around them."""
+
+import functools
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from pipeline.errors import PipelineError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def leave(error: PipelineError) -> SystemExit:
+    """Print the error's line and return the exit to raise."""
+    print(f"error: {error.line()}", file=sys.stderr)
+    return SystemExit(2)
+
+
+def plain(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function of a config end the program with one line where it refuses.
+
+    MONAI turns every exception of an expression into a `RuntimeError` with a long traceback, but
+    lets `SystemExit` pass.
+    """
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            found = refusal(error)
+            if found is None:
+                raise
+            raise leave(found) from error
+
+    return guarded
+
+
+def refusal(error: BaseException | None) -> PipelineError | None:
+    """The `PipelineError` in the chain of causes, if there is one."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, PipelineError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def install_hook() -> None:
+    """Let an uncaught exception that a `PipelineError` caused end in one line and exit code 2.
+
+    For components, whose constructors MONAI calls itself.
+    """
+    if getattr(sys.excepthook, "unetworks", False):
+        return
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        found = refusal(error)
+        if found is None:
+            previous(kind, error, trace)
+            return
+        raise leave(found)
+
+    hook.unetworks = True  # type: ignore[attr-defined]
+    sys.excepthook = hook

@@ -1,0 +1,124 @@
+"""What networks, losses, training and prediction share, whatever the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from pipeline.errors import InvalidValueError
+
+SPATIAL_DIMS: Final = (2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedOutput:
+    """Training's result of a network with a classification-guided module.
+
+    Attributes:
+        heads: Ungated logits `(B, K, *S)`, best head first.
+        class_logits: `(B, 2)`, index 0 for absent, 1 for present.
+    """
+
+    heads: list[Tensor]
+    class_logits: Tensor
+
+
+class Network(nn.Module):
+    """`(B, C, *S)` to logits `(B, K, *S)`, no softmax inside; each of S a multiple of `divisor`.
+
+    In training a network with several heads returns a list of logits, best head first; in
+    evaluation every network returns one tensor.
+
+    Args:
+        spatial_dims: 2 or 3, the length of S.
+        in_channels: C.
+        out_channels: K.
+
+    Raises:
+        InvalidValueError: `spatial_dims` is neither 2 nor 3, or a number of channels is below 1.
+    """
+
+    divisor: int | tuple[int, ...]
+    heads: int = 1  # tensors that training returns
+    paddable: bool = True  # whether padding an input to `next_size` and cropping back makes sense
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        if spatial_dims not in SPATIAL_DIMS:
+            raise InvalidValueError(f"spatial_dims is {spatial_dims}", hint="use 2 or 3")
+        for name, number in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if number < 1:
+                raise InvalidValueError(f"{name} is {number}", hint="use 1 or more")
+        self.spatial_dims = spatial_dims
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+
+    @property
+    def divisors(self) -> tuple[int, ...]:
+        """One divisor per spatial axis."""
+        if isinstance(self.divisor, tuple):
+            return self.divisor
+        return (self.divisor,) * self.spatial_dims
+
+    def next_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Round each axis of `size` up to the next that this network takes."""
+        return tuple(max(1, -(-n // d)) * d for n, d in zip(size, self.divisors, strict=True))
+
+    def output_size(self, n: int) -> int:
+        """Length of the logits along an axis of `n` voxels that the network takes."""
+        return n
+
+    def bottleneck_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Size of the coarsest tensor that is normalised."""
+        return tuple(n // d for n, d in zip(size, self.divisors, strict=True))
+
+    def check_input(self, x: Tensor) -> None:
+        """Refuse an input that the network can't take; silent while exporting or compiling.
+
+        Raises:
+            InvalidValueError: Axes, channels or size do not fit, or the bottleneck is one value
+                per channel, on which a norm can't train.
+        """
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if tracing or torch.compiler.is_compiling():
+            return
+        if x.ndim != self.spatial_dims + 2 or x.shape[1] != self.in_channels:
+            raise InvalidValueError(
+                f"the input's shape is {tuple(x.shape)}",
+                hint=f"give (B, {self.in_channels}, and {self.spatial_dims} spatial axes)",
+            )
+        size = tuple(x.shape[2:])
+        following = self.next_size(size)
+        if following != size:
+            hint = f"the next size that works is {_product(following)}"
+            output = tuple(map(self.output_size, following))
+            if output != following:
+                hint += f", which gives {_product(output)}"
+            raise InvalidValueError(f"size {_product(size)} does not fit the network", hint=hint)
+        if self.training and prod(self.bottleneck_size(size)) == 1:
+            self._check_norms(x.shape[0], size)
+
+    def _check_norms(self, batch: int, size: tuple[int, ...]) -> None:
+        """Refuse what leaves a norm of the bottleneck with one value per channel."""
+        instance = any(isinstance(module, _InstanceNorm) for module in self.modules())
+        if not instance and (batch > 1 or not self._has_batch_norm()):
+            return
+        larger = (self.next_size((size[0] + 1, *size[1:]))[0], *size[1:])
+        advice = f"use a patch of {_product(larger)}"
+        raise InvalidValueError(
+            f"size {_product(size)} in a batch of {batch} leaves one value per channel to a norm",
+            hint=advice if instance else f"{advice}, or a batch of 2",
+        )
+
+    def _has_batch_norm(self) -> bool:
+        return any(isinstance(module, _BatchNorm) for module in self.modules())
+
+
+def _product(size: Sequence[int]) -> str:
+    """Write a size as `32x48`."""
+    return "x".join(map(str, size))

@@ -1,0 +1,29 @@
+"""MONAI's sliding window, set up for volumes, for slices of volumes and for pictures."""
+
+from collections.abc import Sequence
+
+from monai.inferers import SliceInferer, SlidingWindowInferer
+
+
+def window_inferer(
+    patch: Sequence[int],
+    overlap: float = 0.5,
+    slice_axis: int | None = None,
+    sw_batch_size: int | None = None,
+) -> SlidingWindowInferer:
+    """Return an inferer with Gaussian weights; what is smaller than a window repeats its edge.
+
+    Args:
+        patch: Window in voxels; two numbers for pictures and for slices.
+        overlap: Share of a window that the next one covers again.
+        slice_axis: For a 2D network on volumes, the axis that it walks along; None otherwise.
+        sw_batch_size: Windows per forward; None: 2 for volumes, 16 for slices. A batch of one 3D
+            window takes a slow path on CPUs when the window is small.
+    """
+    batch = sw_batch_size or (2 if len(patch) == 3 else 16)
+    kwargs = {"overlap": overlap, "mode": "gaussian", "padding_mode": "replicate"}
+    if slice_axis is not None:
+        return SliceInferer(
+            roi_size=tuple(patch), spatial_dim=slice_axis, sw_batch_size=batch, **kwargs
+        )
+    return SlidingWindowInferer(roi_size=tuple(patch), sw_batch_size=batch, **kwargs)  # type: ignore[arg-type]

@@ -1,0 +1,96 @@
+"""One way in: whatever the path holds, the same three questions and the same kinds of answer."""
+
+import os
+from pathlib import Path
+
+from pipeline.errors import DataError
+from pipeline.io.kinds import Kind, kind_of
+from pipeline.io.volume import Header, Volume
+
+
+def read_image(path: str | Path, *, series: str | int | None = None) -> Volume:
+    """Return an image in HU or as rescaled by its file: a volume in RAS mm, or a picture.
+
+    Args:
+        path: A NIfTI file, a picture, a DICOM file or a folder of DICOM slices.
+        series: For DICOM: number in the list that the error gives, or the UID.
+
+    Raises:
+        DataError: Missing, empty, unknown, damaged, or several series and none chosen.
+        GeometryError: The place of its voxels is missing or contradicts itself.
+    """
+    kind = _kind(path)
+    if kind == "dicom":
+        from pipeline.io.dicom import read_dicom
+
+        return read_dicom(path, series=series)
+    if kind == "nifti":
+        from pipeline.io.nifti import read_nifti
+
+        return read_nifti(path)
+    from pipeline.io.picture import read_picture
+
+    return read_picture(path)
+
+
+def read_label(path: str | Path, *, channels: bool = False) -> Volume:
+    """Return a label map of whole numbers: uint8, uint16 or int32, the smallest that holds it.
+
+    Args:
+        path: A NIfTI file or a picture with one channel.
+        channels: Allow 4D, one channel a region.
+
+    Raises:
+        DataError: As `read_image`; a value between whole numbers; colours; JPEG; DICOM.
+    """
+    kind = _kind(path)
+    if kind == "nifti":
+        from pipeline.io.nifti import read_nifti_label
+
+        return read_nifti_label(path, channels=channels)
+    if kind == "picture":
+        from pipeline.io.picture import read_picture_label
+
+        return read_picture_label(path)
+    raise DataError(f"{path}: DICOM labels are not read yet", hint="give the label as NIfTI")
+
+
+def read_header(path: str | Path, *, series: str | int | None = None) -> Header:
+    """Return shape, spacing, channels and stored type, without reading the values.
+
+    Raises:
+        DataError: As `read_image`.
+        GeometryError: As `read_image`.
+    """
+    kind = _kind(path)
+    if kind == "dicom":
+        from pipeline.io.dicom import read_dicom_header
+
+        return read_dicom_header(path, series=series)
+    if kind == "nifti":
+        from pipeline.io.nifti import read_nifti_header
+
+        return read_nifti_header(path)
+    from pipeline.io.picture import read_picture_header
+
+    return read_picture_header(path)
+
+
+def _kind(path: str | Path) -> Kind:
+    """Return what the path holds, or refuse with what is wrong about it."""
+    kind = kind_of(path)
+    if kind is not None:
+        return kind
+    file = Path(path)
+    if not file.exists():
+        raise DataError(f"{path}: no such file or folder", hint="check the path")
+    if not os.access(file, os.R_OK):
+        raise DataError(f"{path}: no permission to read", hint="check its owner and mode")
+    if file.is_dir():
+        what = "no DICOM file in this folder" if any(file.iterdir()) else "an empty folder"
+        raise DataError(f"{path}: {what}", hint="give the folder that holds the slices themselves")
+    if file.is_file() and file.stat().st_size == 0:
+        raise DataError(f"{path}: an empty file", hint="fetch or export the file again")
+    raise DataError(
+        f"{path}: neither NIfTI, DICOM nor a picture", hint="give .nii.gz, DICOM, PNG, JPEG or TIFF"
+    )

@@ -1,0 +1,66 @@
+"""A small U-Net: three poolings, interpolation without a convolution."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.networks.double_conv import double_conv
+from pipeline.networks.encoder_decoder import EncoderDecoder
+from pipeline.networks.layers import Layers
+from pipeline.networks.levels import Sizes
+
+
+class UNetCompact(EncoderDecoder):
+    """U-Net with linear up-sampling (corners not aligned) and the up-sampled tensor first.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: C of the input `(B, C, *S)`.
+        out_channels: K of the logits `(B, K, *S)`; there is no softmax inside.
+        widths: Channels of each level, finest first; 3 to 6 of them.
+        norm: "batch", "instance", "group" or None.
+        activation: "relu", "leaky_relu", "elu", "gelu" or "silu".
+        dropout: Probability that a channel is dropped at the end of a block.
+        strides: Pooling factor between levels, a number or one per axis; None for 2 everywhere.
+        kernels: Kernel size of each level, a number or one per axis; None for 3 everywhere.
+        deep_supervision: Whether training returns a head for each decoder level.
+
+    Raises:
+        InvalidValueError: A number or size outside its range.
+        UnknownNameError: No such norm or activation.
+
+    Source: article 004.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        widths: Sequence[int] = (32, 64, 128, 256),
+        norm: str | None = None,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        strides: Sizes | None = None,
+        kernels: Sizes | None = None,
+        deep_supervision: bool = False,
+    ) -> None:
+        layers = Layers(spatial_dims, norm, activation, dropout)
+        super().__init__(
+            layers,
+            in_channels,
+            out_channels,
+            widths,
+            block=double_conv(layers),
+            up=lambda _, __, stride, ___: layers.linear(stride, align_corners=False),
+            joined=lambda fine, coarse: fine + coarse,
+            strides=strides,
+            kernels=kernels,
+            deep_supervision=deep_supervision,
+        )
+
+    def merge(self, up: Tensor, skip: Tensor, level: int) -> Tensor:
+        """Concatenate the up-sampled tensor and the skip."""
+        return torch.cat([up, skip], 1)

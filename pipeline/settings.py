@@ -1,0 +1,26 @@
+"""Where things lie: the cache, the data folders, the runs, as the environment says."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+CACHE_VARIABLE = "UNETWORKS_CACHE"
+DATA_VARIABLE = "UNETWORKS_DATA"
+
+
+def cache_dir() -> Path:
+    """Folder of everything that can be made again; `UNETWORKS_CACHE`, else the user's cache."""
+    given = os.environ.get(CACHE_VARIABLE)
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("unetworks"))
+
+
+def data_dir() -> Path:
+    """Folder of data sets, one subfolder a name; `UNETWORKS_DATA`, else `data` in the cache."""
+    given = os.environ.get(DATA_VARIABLE)
+    return Path(given).expanduser() if given else cache_dir() / "data"
+
+
+def runs_dir() -> Path:
+    """Folder of runs and of the local tracking database, below the current folder."""
+    return Path("runs")

@@ -1,0 +1,33 @@
+"""Training: what the configs build, and the run that uses it."""
+
+from pipeline.train.average import Average
+from pipeline.train.dataset import PreparedDataset
+from pipeline.train.parts import loader, place, prepared
+from pipeline.train.report import EpochLog, ScoreTable
+from pipeline.train.sampling import EpochSampler, EpochSeed
+from pipeline.train.schedule import Clock, WarmCosine
+from pipeline.train.state import StateSaver
+from pipeline.train.step import TrainStep
+from pipeline.train.validation import BestWeights, Validation
+from pipeline.train.workflow import Training, evaluate, saved_settings
+
+__all__ = [
+    "Average",
+    "BestWeights",
+    "Clock",
+    "EpochLog",
+    "EpochSampler",
+    "EpochSeed",
+    "PreparedDataset",
+    "ScoreTable",
+    "StateSaver",
+    "TrainStep",
+    "Training",
+    "Validation",
+    "WarmCosine",
+    "evaluate",
+    "loader",
+    "place",
+    "prepared",
+    "saved_settings",
+]

@@ -1,0 +1,140 @@
+"""Cases prepared once: held in memory while they fit, memory-mapped from disk beyond that."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from monai.transforms import Compose, Randomizable
+from torch.utils.data import Dataset
+
+from pipeline.progress import progress
+from pipeline.settings import cache_dir
+
+Item = dict[str, Any]
+TENSORS = ("image", "label")
+
+
+class PreparedDataset(Dataset[Item]):
+    """Cases after the deterministic transforms, with the random ones applied at each access.
+
+    The transforms up to the first random one run once per case, all of them before training, so
+    that a bad case is found at once. MONAI's `CacheDataset` holds everything in memory and its
+    `PersistentDataset` unpickles a whole case for each patch; here a patch touches its own
+    voxels alone.
+
+    Args:
+        data: MONAI's data list; `case` names each one.
+        transform: A `Compose`.
+        cache_gb: Memory for prepared cases in GiB; None: half of what is free now. Cases beyond
+            it are written to the cache folder and memory-mapped.
+        key: Whatever else the prepared cases depend on (plan, facts); names their folder.
+        label: Words for the progress bar.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Compose,
+        cache_gb: float | None = None,
+        key: Any = None,
+        label: str = "preparing the cases",
+    ) -> None:
+        steps = list(transform.transforms)
+        first = next((i for i, t in enumerate(steps) if isinstance(t, Randomizable)), len(steps))
+        self.fixed, self.random = Compose(steps[:first]), Compose(steps[first:])
+        budget = psutil.virtual_memory().available / 2 if cache_gb is None else cache_gb * 2**30
+        self.folder = cache_dir() / "prepared" / _digest(key)
+        self.items: list[Item | Path] = []
+        for case in progress(data, label):
+            item = self._stored(case)
+            if item is None:
+                item = self._prepare(case)
+            size = sum(item[k].nelement() * item[k].element_size() for k in TENSORS if k in item)
+            budget -= size
+            self.items.append(item if budget >= 0 else self._store(case, item))
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Item:
+        """Return a case after the random transforms."""
+        item = self.items[index]
+        loaded = load_item(item) if isinstance(item, Path) else dict(item)
+        return self.random(loaded)  # type: ignore[no-any-return]
+
+    def set_random_state(self, seed: int) -> None:
+        """Seed all random transforms."""
+        self.random.set_random_state(seed=seed)
+
+    def _prepare(self, case: Mapping[str, Any]) -> Item:
+        """Run the deterministic transforms and drop the meta data that training does not need."""
+        item = dict(self.fixed(dict(case)))
+        for key in TENSORS:
+            if key in item:
+                item[key] = torch.as_tensor(np.ascontiguousarray(torch.as_tensor(item[key])))
+        item.pop("series", None)
+        return item
+
+    def _place(self, case: Mapping[str, Any]) -> Path:
+        return self.folder / hashlib.sha256(str(_stamp(case)).encode()).hexdigest()[:24]
+
+    def _stored(self, case: Mapping[str, Any]) -> Item | None:
+        """A case that an earlier run wrote, if its files have not changed since."""
+        place = self._place(case)
+        return load_item(place) if place.is_dir() else None
+
+    def _store(self, case: Mapping[str, Any], item: Item) -> Path:
+        """Write a case to the cache, safely beside another process that does the same."""
+        place = self._place(case)
+        if place.is_dir():
+            return place
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix="."))
+        for key in TENSORS:
+            if key in item:
+                np.save(temporary / f"{key}.npy", item[key].numpy())
+        for index, found in enumerate(item.get("indices", ())):
+            np.save(temporary / f"indices-{index:04}.npy", found)
+        (temporary / "case.json").write_text(json.dumps({"case": item.get("case")}))
+        try:
+            temporary.rename(place)
+        except OSError:  # another process was first
+            shutil.rmtree(temporary)
+        return place
+
+
+def load_item(place: Path) -> Item:
+    """Open a stored case; its tensors are memory-mapped and stay on disk until touched."""
+    item: Item = json.loads((place / "case.json").read_text())
+    for key in TENSORS:
+        if (place / f"{key}.npy").is_file():
+            # copy-on-write: torch wants writable memory, the file stays as it is
+            item[key] = torch.from_numpy(np.load(place / f"{key}.npy", mmap_mode="c"))
+    indices = sorted(place.glob("indices-*.npy"))
+    if indices:
+        item["indices"] = [np.load(path) for path in indices]
+    return item
+
+
+def _digest(key: Any) -> str:
+    """A folder's name for what the prepared cases depend on."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _stamp(case: Mapping[str, Any]) -> list[Any]:
+    """Paths, sizes and times of a case's files."""
+    stamp: list[Any] = []
+    for key in TENSORS:
+        files = case.get(key, [])
+        for file in [files] if isinstance(files, str | Path) else files:
+            status = Path(file).stat()
+            stamp.append((str(file), status.st_size, status.st_mtime_ns))
+    return [*stamp, case.get("series")]

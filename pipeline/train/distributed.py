@@ -1,0 +1,48 @@
+"""Several processes under `torchrun`: who is who, and what they agree on."""
+
+import os
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed, nn
+
+Value = TypeVar("Value")
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Return this process's rank and the number of processes; joins the group on first use."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return (distributed.get_rank(), world) if world > 1 else (0, 1)
+
+
+def leads() -> bool:
+    """Whether this process writes files: the first one does."""
+    return rank_and_world()[0] == 0
+
+
+def agreed(value: Value) -> Value:
+    """Return the first process's value in every process."""
+    if rank_and_world()[1] == 1:
+        return value
+    box: list[Any] = [value]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]  # type: ignore[no-any-return]
+
+
+def wrap(network: nn.Module, device: torch.device) -> nn.Module:
+    """Wrap a network for gradient averaging where several processes train it."""
+    if rank_and_world()[1] == 1:
+        return network
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    devices = [device] if device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(network, device_ids=devices)
+
+
+def leave() -> None:
+    """Leave the group, if there is one."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()

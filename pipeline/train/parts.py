@@ -1,0 +1,62 @@
+"""Small builders for the configs: the network on its device, the prepared cases, the loader."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.data import DataLoader
+from monai.transforms import Compose
+from torch import nn
+from torch.utils.data import Dataset
+
+from pipeline.bundles.guard import plain
+from pipeline.train.dataset import PreparedDataset
+from pipeline.train.distributed import wrap
+from pipeline.train.sampling import EpochSampler
+
+
+def place(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to its device, wrapped where several processes train it."""
+    return wrap(network.to(device), device)
+
+
+@plain
+def prepared(
+    data: Sequence[Mapping[str, Any]],
+    transform: Compose,
+    cache_gb: float | None = None,
+    key: Any = None,
+) -> PreparedDataset:
+    """Prepare cases, as `PreparedDataset`; a bad case ends the program in one line."""
+    return PreparedDataset(data, transform, cache_gb, key)
+
+
+def loader(
+    dataset: Dataset[Any],
+    batch_size: int = 1,
+    sampler: EpochSampler | None = None,
+    num_workers: int | None = None,
+    device: torch.device | None = None,
+) -> DataLoader:
+    """Return MONAI's loader: pinned memory for a GPU, workers as given or as fits the device.
+
+    Args:
+        dataset: The cases.
+        batch_size: Cases per batch.
+        sampler: Order of the cases; None: as they are.
+        num_workers: None: 0 on a CPU, whose cores the network needs; 4 beside a GPU, or fewer.
+        device: Where the network is.
+    """
+    cuda = device is not None and device.type == "cuda"
+    workers = num_workers
+    if workers is None:
+        workers = min(4, max(0, (os.cpu_count() or 1) - 1)) if cuda and sampler is not None else 0
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        pin_memory=cuda,
+        persistent_workers=False,
+    )

@@ -1,0 +1,33 @@
+"""Ctrl-C and SIGTERM end a run in the same way, with their own exit codes."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a scheduler or a container ends the run."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn SIGTERM into an exception while the block runs; outside the main thread do nothing."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def exit_code(error: BaseException) -> int:
+    """143 for SIGTERM, 130 for Ctrl-C."""
+    return 143 if isinstance(error, Terminated) else 130

@@ -1,0 +1,166 @@
+"""Memory format, autocast and allocator, each timed on this machine and kept only where faster.
+
+No flag of a CPU is asked: on one kind bfloat16 wins, on another it loses although the flag is
+there, on a third it is twenty times slower.
+"""
+
+import copy
+import hashlib
+import json
+import math
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.io import atomic_path
+from pipeline.settings import cache_dir
+from pipeline.train.allocator import keep_large_blocks
+from pipeline.train.step import Choice, forward_loss, memory_format
+
+GAIN = 1.03  # a candidate must be faster by this factor
+ROUNDS = 2
+SLOWEST_S = 20.0  # a step longer than this is not timed again and again
+GIVE_UP = 2.5  # a first step this many times slower ends a candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A network of its own, a loss and a made-up batch, to time steps on."""
+
+    network: nn.Module
+    loss: nn.Module
+    image: torch.Tensor
+    label: torch.Tensor
+
+    def step(self, choice: Choice) -> tuple[float, bool]:
+        """Run one forward and backward pass; return its seconds and whether it was finite."""
+        keep_large_blocks(choice.keep_memory)
+        form = memory_format(self.image.ndim - 2, channels_last=choice.channels_last)
+        for parameter in self.network.parameters():
+            if parameter.ndim == self.image.ndim:
+                parameter.data = parameter.data.contiguous(memory_format=form)
+        began = time.perf_counter()
+        self.network.zero_grad(set_to_none=True)
+        value = forward_loss(self.network, self.loss, self.image, self.label, choice)
+        value.backward()  # type: ignore[no-untyped-call]
+        finite = math.isfinite(float(value.detach()))
+        return time.perf_counter() - began, finite
+
+
+def tune(
+    network: nn.Module,
+    loss: nn.Module,
+    shape: Sequence[int],
+    label_channels: int,
+    device: torch.device,
+    amp: bool | None = None,
+    *,
+    again: bool = False,
+) -> tuple[Choice, str]:
+    """Choose how updates are computed, by timing steps on made-up data.
+
+    The choice is kept in the cache for this machine, network and batch, so that two runs of one
+    seed compute the same way.
+
+    Args:
+        network: The network; it is copied, not changed.
+        loss: The loss.
+        shape: `(B, C, *S)` of a batch.
+        label_channels: Channels of the label.
+        device: Where to train.
+        amp: The user's word on autocast; None: measured.
+        again: Measure even if a choice is kept.
+
+    Returns:
+        The choice, and a line that says what was measured.
+    """
+    path = _cache_path(network, loss, shape, device, amp)
+    if path.is_file() and not again:
+        stored = json.loads(path.read_text())
+        return Choice(**stored["choice"]), f"{stored['line']} (kept from an earlier run)"
+    image = torch.rand(tuple(shape), device=device)
+    label = torch.zeros((shape[0], label_channels, *shape[2:]), dtype=torch.uint8, device=device)
+    bench = Bench(copy.deepcopy(network).train(), copy.deepcopy(loss), image, label)
+    state = torch.get_rng_state()
+    choice, line = _race(bench, device, amp)
+    torch.set_rng_state(state)
+    keep_large_blocks(choice.keep_memory)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({"choice": choice.to_dict(), "line": line}))
+    return choice, line
+
+
+def _race(bench: Bench, device: torch.device, amp: bool | None) -> tuple[Choice, str]:
+    """Try one change after the other on top of the best so far."""
+    best = Choice(amp=bool(amp))
+    changes: list[dict[str, bool]] = [{"channels_last": True}]
+    if device.type == "cpu":
+        changes.insert(0, {"keep_memory": True})
+    if amp is None:
+        changes.append({"amp": True})
+    first, _ = bench.step(best)
+    told = []
+    for change in changes if first < SLOWEST_S else []:
+        candidate = replace(best, **change)
+        gain = _gain(bench, best, candidate)
+        name = next(iter(change))
+        told.append(f"{name.replace('_', ' ')} {gain:.2f}x" if gain else f"{name} no")
+        if gain >= GAIN:
+            best = candidate
+    kept = [k.replace("_", " ") for k, v in best.to_dict().items() if v] or ["nothing"]
+    return best, f"speed measured: {', '.join(told) or 'one slow step'}; kept: {', '.join(kept)}"
+
+
+def _gain(bench: Bench, best: Choice, candidate: Choice) -> float:
+    """Speed of `candidate` over `best`, by turns; 0 where it is not finite or hopeless."""
+    reference, _ = bench.step(best)
+    first, finite = bench.step(candidate)
+    if not finite:
+        return 0.0
+    if first > GIVE_UP * reference:
+        second, _ = bench.step(candidate)
+        if second > GIVE_UP * reference:
+            return reference / second
+    times: dict[Choice, list[float]] = {best: [], candidate: []}
+    for _ in range(ROUNDS):
+        for choice in (best, candidate):
+            bench.step(choice)  # the first step after a change pays for it
+            seconds, finite = bench.step(choice)
+            times[choice].append(seconds)
+            if not finite:
+                return 0.0
+    return statistics.median(times[best]) / statistics.median(times[candidate])
+
+
+def _cache_path(
+    network: nn.Module, loss: nn.Module, shape: Sequence[int], device: torch.device, amp: Any
+) -> Path:
+    """Where the choice for this machine, network and batch is kept."""
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    tensors = [(k, list(v.shape)) for k, v in network.state_dict().items()]
+    key = [where, torch.__version__, torch.get_num_threads(), tensors, type(loss).__name__]
+    text = json.dumps([key, list(shape), amp, GAIN])
+    return cache_dir() / "tuning" / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+
+
+def cpu_name() -> str:
+    """The processor's name, family and model, as the system tells them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            facts[name.strip()] = value.strip()
+    parts = (facts.get("model name"), facts.get("cpu family"), facts.get("model"))
+    return " / ".join(part for part in parts if part) or platform.machine()

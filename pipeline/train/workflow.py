@@ -1,0 +1,252 @@
+"""A whole training: from the first step to scores, pictures and a bundle to take away."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.bundles.export import resolved_settings, write_configs, write_model
+from pipeline.bundles.guard import leave, refusal
+from pipeline.bundles.settings import claim_folder
+from pipeline.bundles.weights import find_weights, load_into, read_weights, state_of
+from pipeline.bundles.workflow import config_folder, current_config
+from pipeline.errors import DataError
+from pipeline.metrics import format_table
+from pipeline.tracking.run import tracked
+from pipeline.train import distributed
+from pipeline.train.average import Average
+from pipeline.train.report import ScoreTable
+from pipeline.train.schedule import Clock
+from pipeline.train.signals import exit_code, interruptible
+from pipeline.train.state import StateSaver, load_state, restore
+from pipeline.train.step import Choice, TrainStep
+from pipeline.train.tuning import tune
+from pipeline.train.validation import BestWeights
+
+logger = logging.getLogger("unetworks")
+
+
+@dataclass
+class Training:
+    """Everything that a training config builds, and the order in which it is used.
+
+    Args:
+        trainer: MONAI's `SupervisedTrainer`.
+        tester: Evaluator of the held-out cases; None where there are none.
+        network: In training, perhaps wrapped for several processes.
+        average: Exponential average of its weights: validated, kept, exported.
+        best: The best of them by the validation.
+        step: The update.
+        clock: Schedule and limits.
+        saver: Writes the last state.
+        tracker: The tracking handler.
+        table: Scores of the held-out cases.
+        output_dir: The run's folder.
+        facts: The fingerprint.
+        plan: The plan.
+        weights: Start from these; None: from scratch.
+        new_head: Leave out the last layer of `weights`.
+        resume: Go on from the state in `output_dir`.
+        amp: The user's word on mixed precision; None: measured.
+    """
+
+    trainer: Any
+    tester: Any
+    network: nn.Module
+    average: Average
+    best: BestWeights
+    step: TrainStep
+    clock: Clock
+    saver: StateSaver
+    tracker: Any
+    table: ScoreTable
+    output_dir: str
+    facts: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    weights: str | None = None
+    new_head: bool = False
+    resume: str | None = None
+    amp: bool | None = None
+    config: dict[str, Any] = field(default_factory=current_config)
+    source: Path = field(default_factory=lambda: config_folder() or Path())
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return Path(self.output_dir)
+
+    def run(self) -> None:
+        """Train, report and export; a refusal or an interruption ends the program in one line.
+
+        Raises:
+            SystemExit: 2 for a refusal, 130 after Ctrl-C, 143 after SIGTERM.
+        """
+        began = time.monotonic()
+        try:
+            if distributed.leads():
+                claim_folder(self.output_dir, resume=self.resume is not None)
+            with interruptible(), self._logged(), tracked(self.tracker.run):
+                self._prepare()
+                self.trainer.run()
+                if distributed.leads():
+                    self._finish(began)
+        except KeyboardInterrupt as error:
+            print(f"interrupted: {self._where()}", file=sys.stderr)
+            raise SystemExit(exit_code(error)) from None
+        except Exception as error:
+            found = refusal(error)
+            if found is None:
+                raise
+            raise leave(found) from error
+        finally:
+            distributed.leave()
+
+    def _where(self) -> str:
+        """What stands after an interruption, and how to go on."""
+        if not self.saver.path.is_file():
+            return "no epoch was finished, nothing is kept"
+        return f"the last full state is {self.saver.path}; go on with --resume {self.output_dir}"
+
+    def _prepare(self) -> None:
+        """Bring weights, form and state into place, and write the run's configs."""
+        inner = self.network.module if hasattr(self.network, "module") else self.network
+        if self.weights is not None:
+            path = find_weights(self.weights)
+            state = read_weights(path)
+            for network in (inner, self.average.module):
+                load_into(network, state, path, new_head=self.new_head)
+        state_to_resume = load_state(self.folder) if self.resume is not None else None
+        self.step.use(self._choose(inner, state_to_resume), inner, self._device())
+        if state_to_resume is not None:
+            self._resume(state_to_resume)
+        if distributed.leads():
+            write_configs(self.folder, self.source, self.config, self.facts, self.plan)
+            logger.info("run %s", self.output_dir)
+
+    def _choose(self, inner: nn.Module, state: Mapping[str, Any] | None) -> Choice:
+        """How updates are computed: as before a resume, else as measured."""
+        if state is not None:
+            choice = Choice(**state["choice"])
+        else:
+            plan, facts = self.plan, self.facts
+            shape = (plan["batch_size"], len(facts["modality"]), *plan["patch"])
+            labels = len(facts["classes"]) if facts["head"] == "sigmoid" else 1
+            measured = None
+            if distributed.leads():
+                loss = self.trainer.loss_function
+                measured = tune(inner, loss, shape, labels, self._device(), self.amp)
+                logger.info(measured[1])
+            choice = distributed.agreed(measured)[0]  # type: ignore[index]
+        self.saver.extra["choice"] = choice.to_dict()
+        return choice
+
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        restore(state, self.trainer, self.network, self.saver.parts, self.saver.settings)
+        limit = self.clock.max_epochs
+        if limit is not None and state["epoch"] >= limit:
+            raise DataError(
+                f"the run has its {state['epoch']} epochs", hint="give a larger --max_epochs"
+            )
+        logger.info("resumed after epoch %d (%.0f s)", state["epoch"], self.clock.before_s)
+
+    def _device(self) -> torch.device:
+        return torch.device(self.trainer.state.device)
+
+    def _finish(self, began: float) -> None:
+        """Report the held-out cases and export the best weights."""
+        module = self.average.module
+        if self.best.state is not None:
+            module.load_state_dict(self.best.state)
+        write_model(
+            self.folder,
+            state_of(module),
+            self.config,
+            self.facts,
+            self.plan,
+            run_id=self.tracker.run.run_id,
+            best={"epoch": self.best.epoch, "val_mean_dice": self.best.metric},
+            ended_by=self.clock.ended_by,
+        )
+        if self.tester is not None and len(self.tester.data_loader):
+            self.tester.run()
+        self._track()
+        print(self._last_line(time.monotonic() - began), flush=True)
+
+    def _track(self) -> None:
+        """Hand scores, configs and pictures to the tracking."""
+        run, summary = self.tracker.run, self.table.summary
+        if summary is not None:
+            scores = {mean.name: mean.dice for mean in summary.classes}
+            step = self.trainer.state.iteration
+            run.log_scores(step, {"test/dice": {**scores, "mean": summary.mean.dice}})
+            run.log_artifacts(self.table.path)
+        run.log_artifacts(self.folder / "configs", "configs")
+        if (self.folder / "pictures").is_dir():
+            run.log_artifacts(self.folder / "pictures", "pictures")
+
+    def _last_line(self, seconds: float) -> str:
+        """Scores, time and what ended the run, on one line."""
+        took = f"{int(seconds // 60)} min {seconds % 60:.0f} s, ended by {self.clock.ended_by}"
+        summary = self.table.summary
+        if summary is None:
+            return f"done in {took}; no held-out case with a label; weights: {self.folder}/models"
+        parts = ", ".join(f"{mean.name} {mean.dice:.3f}" for mean in summary.classes)
+        cases = len({row.case for row in self.table.rows})
+        return (
+            f"mean Dice {summary.mean.dice:.3f} on {cases} test cases ({parts}) in {took}; "
+            f"scores: {self.table.path}"
+        )
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Copy the log to `log.txt`."""
+        if not distributed.leads():
+            yield
+            return
+        handler = logging.FileHandler(self.folder / "log.txt")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            with suppress(OSError):
+                handler.close()
+
+
+def saved_settings(config: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a state keeps, for the check of a resume."""
+    return resolved_settings(config, plan)
+
+
+def evaluate(evaluator: Any, table: ScoreTable) -> None:
+    """Score the held-out cases of a config and print where the table is.
+
+    Raises:
+        SystemExit: 2 for a refusal, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    try:
+        with interruptible():
+            if not len(evaluator.data_loader):
+                raise DataError("no case to evaluate", hint="check --manifest and --fold")
+            evaluator.run()
+    except KeyboardInterrupt as error:
+        print("interrupted: no scores were written", file=sys.stderr)
+        raise SystemExit(exit_code(error)) from None
+    except Exception as error:
+        found = refusal(error)
+        if found is None:
+            raise
+        raise leave(found) from error
+    if table.summary is None:
+        raise leave(DataError("no case has a label", hint="give a manifest with labels"))
+    print(format_table(table.summary, table.tolerance))
+    print(f"scores: {table.path}")

@@ -1,0 +1,198 @@
+"""The one seam between our own reading of files and MONAI's transforms.
+
+MONAI's `LoadImage` swallows every error of a reader and goes on to the next one it knows, so a
+refused file would come back wrong from another reader. Here `read` only notes the paths; the
+work is done, and refused, in `get_data`, which MONAI does not guard.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection, PathLike
+from monai.data import ImageReader, MetaTensor
+from monai.transforms import MapTransform
+from monai.utils.enums import MetaKeys, SpaceKeys
+
+from pipeline.errors import GeometryError, InvalidValueError
+from pipeline.io import Volume, kind_of, read_image, read_label
+
+GRID_TOLERANCE_VOXELS = 0.1
+"""Files that are channels of one case may lie this many voxels apart at a corner."""
+
+Files = str | Path | Sequence[str | Path]
+
+
+class VolumeReader(ImageReader):
+    """Read NIfTI, DICOM series and pictures through `pipeline.io`, for `LoadImage(reader=...)`.
+
+    Arrays keep our order: `(i, j, k)` in RAS mm, and rows first for a picture. Several files
+    become channels of one case, last in the array.
+
+    Args:
+        label: Read label maps: whole numbers or refused. Give `LoadImage` an integer `dtype`
+            too, as its default would turn them into float32.
+        series: For DICOM folders: the number of the series, or its UID.
+    """
+
+    def __init__(self, label: bool = False, series: str | int | None = None) -> None:
+        self.label = label
+        self.series = series
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Whether all paths hold something that we read, told by their content."""
+        return all(kind_of(path) is not None for path in _paths(filename))
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> tuple[Path, ...]:
+        """Return the paths; the files are opened in `get_data`, whose errors MONAI lets through.
+
+        Raises:
+            InvalidValueError: No path, or options, which belong into the constructor.
+        """
+        if kwargs:
+            raise InvalidValueError(
+                f"VolumeReader.read was given {', '.join(kwargs)}",
+                hint="give label and series to the reader itself",
+            )
+        return _paths(data)
+
+    def get_data(self, img: Files) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+        """Return the array, channels last if any, and MONAI's metadata.
+
+        Raises:
+            DataError: A file is missing, damaged or no label map.
+            GeometryError: Several files do not share one grid.
+        """
+        paths = _paths(img)
+        volume = load(paths, label=self.label, series=self.series)
+        return volume.array, metadata(volume, paths[0])
+
+
+class ReadVolumed(MapTransform):
+    """Replace paths by MetaTensors `(C, *S)`: images float32, label maps int32, affine kept.
+
+    A label map gets uint8 where it fits; the metadata says which file it was.
+
+    Args:
+        keys: Keys of a path, or of several paths that become channels.
+        label_keys: Those of `keys` that hold label maps.
+        series_key: Key of the case that names the DICOM series of its images, if there is one.
+        allow_missing_keys: Skip keys that a case does not have.
+
+    Raises:
+        DataError: A file is missing, damaged or no label map.
+        GeometryError: Several files of a key do not share one grid.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        label_keys: Sequence[Hashable] = ("label",),
+        series_key: str = "series",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.label_keys = (label_keys,) if isinstance(label_keys, str) else tuple(label_keys)
+        self.series_key = series_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of the case with its files read."""
+        case = dict(data)
+        for key in self.key_iterator(case):
+            label = key in self.label_keys
+            series = None if label else case.get(self.series_key)
+            case[key] = _tensor(_paths(case[key]), label=label, series=series)
+        return case
+
+
+def load(
+    paths: Sequence[str | Path], *, label: bool = False, series: str | int | None = None
+) -> Volume:
+    """Return one volume `(*S[, C])` from one file, or from several of one grid as channels.
+
+    Raises:
+        DataError: As `pipeline.io.read_image` and `read_label`.
+        GeometryError: The files do not share one grid.
+    """
+    volumes = [
+        read_label(path, channels=True) if label else read_image(path, series=series)
+        for path in paths
+    ]
+    first = volumes[0]
+    if len(volumes) == 1:
+        return first
+    for path, volume in zip(paths[1:], volumes[1:], strict=True):
+        _refuse_other_grid(first, volume, paths[0], path)
+    parts = [_channels_last(volume) for volume in volumes]
+    warnings = tuple(dict.fromkeys(line for volume in volumes for line in volume.warnings))
+    return Volume(np.concatenate(parts, axis=-1), first.affine, first.modality, warnings)
+
+
+def metadata(volume: Volume, path: str | Path) -> dict[str, Any]:
+    """Return what MONAI's transforms look for beside an array; pictures count as 1 mm pixels."""
+    affine = np.eye(4) if volume.affine is None else volume.affine
+    has_channels = volume.array.ndim > volume.spatial_dims
+    return {
+        MetaKeys.AFFINE: affine.copy(),
+        MetaKeys.ORIGINAL_AFFINE: affine.copy(),
+        MetaKeys.SPATIAL_SHAPE: np.array(volume.shape),
+        MetaKeys.SPACE: SpaceKeys.RAS,
+        MetaKeys.ORIGINAL_CHANNEL_DIM: -1 if has_channels else "no_channel",
+        "filename_or_obj": str(path),
+        "modality": volume.modality or "",
+        "warnings": "; ".join(volume.warnings),
+    }
+
+
+def _paths(files: Any) -> tuple[Path, ...]:
+    """Return one or several paths as a tuple."""
+    paths = (files,) if isinstance(files, str | Path) else tuple(files)
+    if not paths:
+        raise InvalidValueError("a case without a file", hint="name at least one file")
+    return tuple(Path(path) for path in paths)
+
+
+def _tensor(paths: tuple[Path, ...], *, label: bool, series: str | int | None) -> MetaTensor:
+    """Return the files as a channel-first tensor that owns its memory."""
+    volume = load(paths, label=label, series=series)
+    first = np.moveaxis(_channels_last(volume), -1, 0)
+    # torch has no full set of operations on uint16
+    wanted = np.uint8 if first.dtype == np.uint8 else np.int32
+    tensor = torch.from_numpy(np.array(first, wanted if label else np.float32, order="C"))
+    meta = metadata(volume, paths[0])
+    meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = 0
+    affine = torch.as_tensor(meta.pop(MetaKeys.AFFINE), dtype=torch.float64)
+    return MetaTensor(tensor, affine=affine, meta=meta)
+
+
+def _channels_last(volume: Volume) -> np.ndarray[Any, Any]:
+    """Return `(*S, C)`, also for one channel."""
+    plain = volume.array.ndim == volume.spatial_dims
+    return volume.array[..., np.newaxis] if plain else volume.array
+
+
+def _refuse_other_grid(
+    first: Volume, other: Volume, first_path: str | Path, path: str | Path
+) -> None:
+    """Refuse a channel of another shape or place than the first."""
+    hint = "resample the channels of a case to one grid first"
+    if first.shape != other.shape:
+        raise GeometryError(
+            f"{path}: shape {'x'.join(map(str, other.shape))}, "
+            f"{'x'.join(map(str, first.shape))} in {Path(first_path).name}",
+            hint=hint,
+        )
+    if first.affine is None or other.affine is None:
+        return
+    corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [
+        *(size - 1 for size in first.shape),
+        1,
+    ]
+    moved = (np.linalg.inv(first.affine) @ other.affine @ corners.T).T
+    apart = float(np.abs(moved - corners).max())
+    if apart > GRID_TOLERANCE_VOXELS:
+        raise GeometryError(
+            f"{path}: {apart:.2f} voxels away from {Path(first_path).name} at a corner", hint=hint
+        )
