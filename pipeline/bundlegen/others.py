@@ -112,7 +112,7 @@ def evaluate_config(bundle: str, options: list[str]) -> dict[str, Any]:
 
 def inference_config(bundle: str, options: list[str]) -> dict[str, Any]:
     """Return the config that writes masks for scans or pictures."""
-    run = ["$predict.infer(@evaluator)"]
+    run = ["$predict.infer(@evaluator, @writer)"]
     return {
         "imports": [*IMPORTS, "$import pipeline.predict as predict"],
         **_settings(bundle, input=None, output_dir="predictions", cases="test"),

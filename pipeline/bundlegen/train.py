@@ -248,7 +248,7 @@ def _validate() -> dict[str, Any]:
         "inferer": "@inferer",
         "postprocessing": decision(restored=False),
         "key_metric": {
-            "val_mean_dice": {
+            "dice_mean": {
                 "_target_": "pipeline.metrics.running.MeanDice",
                 "classes": "$@facts['classes']",
             }

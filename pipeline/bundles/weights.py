@@ -124,8 +124,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def unwrapped(network: torch.nn.Module) -> torch.nn.Module:
+    """The network inside the wrapper of distributed training, if there is one."""
+    if isinstance(network, torch.nn.parallel.DistributedDataParallel):
+        inner: torch.nn.Module = network.module
+        return inner
+    return network
+
+
 def state_of(network: torch.nn.Module) -> dict[str, Any]:
     """The state dict without the wrapper of distributed training."""
-    inner = network.module if hasattr(network, "module") else network
-    state: dict[str, Any] = inner.state_dict()
-    return state
+    return unwrapped(network).state_dict()

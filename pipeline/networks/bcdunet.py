@@ -1,6 +1,7 @@
 """BCDU-Net: skips join by a convolutional LSTM, and the bottleneck is densely connected."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +96,7 @@ class BCDUNet(LevelNetwork):
             chain(
                 layers.transposed(coarse, fine), BATCH_NORM[spatial_dims](fine), layers.activate()
             )
-            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+            for fine, coarse in pairwise(widths)
         )
         merges = [Merge(layers, width, bidirectional=bidirectional) for width in widths[:-1]]
         self.merges = nn.ModuleList(merges)
@@ -123,7 +124,9 @@ class BCDUNet(LevelNetwork):
             dense.insert(0, self.dropout(run(block, x, checkpointed=self.checkpoint)))
         x, levels = dense[0], list[Tensor]()
         for level in reversed(range(len(self.decoder))):
-            x = run(self.merges[level], self.ups[level](x), skips[level], checkpointed=self.checkpoint)
+            x = run(
+                self.merges[level], self.ups[level](x), skips[level], checkpointed=self.checkpoint
+            )
             x = run(self.decoder[level], x, checkpointed=self.checkpoint)
             levels.insert(0, x)
         return levels

@@ -63,26 +63,25 @@ class BiONet(LevelNetwork):
             return SharedUnit(layers, layers.conv(channels, width), width, sets)
 
         def up(width: int, sets: int) -> SharedUnit:
-            conv = TRANSPOSED[spatial_dims](
-                width, width, 3, stride=2, padding=1, output_padding=1
-            )
+            conv = TRANSPOSED[spatial_dims](width, width, 3, stride=2, padding=1, output_padding=1)
             return SharedUnit(layers, conv, width, sets)
 
         self.stem = nn.ModuleList(unit(c, first, 1) for c in (in_channels, first, first))
         self.pool = layers.pool()
-        self.encoder = nn.ModuleList(
-            nn.ModuleList([unit(2 * fine, fine, t), unit(fine, fine, t), unit(fine, coarse, t)])
-            for fine, coarse in pairwise(widths)
-        )
+        steps = list(pairwise(widths))
+        self.encoder_merge = nn.ModuleList(unit(2 * fine, fine, t) for fine, _ in steps)
+        self.encoder_refine = nn.ModuleList(unit(fine, fine, t) for fine, _ in steps)
+        self.encoder_widen = nn.ModuleList(unit(fine, coarse, t) for fine, coarse in steps)
         self.middle = nn.ModuleList([unit(last, last, 1), unit(last, last, 1), up(last, 1)])
-        self.decoder = nn.ModuleList(
-            nn.ModuleList([unit(coarse + fine, fine, t), unit(fine, fine, t), up(fine, t)])
-            for fine, coarse in pairwise(widths)
-        )
-        self.join = unit(first * (t if integrate else 1), first, 1)
+        self.decoder_merge = nn.ModuleList(unit(c + fine, fine, t) for fine, c in steps)
+        self.decoder_refine = nn.ModuleList(unit(fine, fine, t) for fine, _ in steps)
+        ups = [up(fine, t) for fine, _ in steps]
+        self.decoder_up = nn.ModuleList(ups)
+        joined = first * (t if integrate else 1)
+        self.join = nn.ModuleList([unit(joined, first, 1), unit(first, first, 1)])
         self.head = layers.conv(first, out_channels, 1)
         if not integrate:  # all but the last iteration's last up-sampling are never used
-            self.decoder[0][2].freeze(range(t - 1))  # type: ignore[index, operator]
+            ups[0].freeze(range(t - 1))
         if deep_supervision:
             self.add_heads(widths[:-1])
 
@@ -96,24 +95,24 @@ class BiONet(LevelNetwork):
         for i in range(self.t):
             x, backward = self._iterate(start, backward, i)
             results.append(x)
-        joined = torch.cat(results, 1) if self.integrate else results[-1]
-        return [self.join(joined, 0), *backward]
+        x = torch.cat(results, 1) if self.integrate else results[-1]
+        for unit in self.join:
+            x = unit(x, 0)
+        return [x, *backward]
 
     def _iterate(self, x: Tensor, backward: list[Tensor], i: int) -> tuple[Tensor, list[Tensor]]:
         """Walk down and up once; return the full-size result and the backward skips."""
         forward: list[Tensor] = []
-        for level, (merge, refine, widen) in enumerate(self.encoder):  # type: ignore[misc]
+        for level, merge in enumerate(self.encoder_merge):
             x = merge(torch.cat([x, backward[level] if backward else x], 1), i)
-            x = refine(x, i)
-            forward.append(x)
-            x = self.pool(widen(x, i))
+            forward.append(self.encoder_refine[level](x, i))
+            x = self.pool(self.encoder_widen[level](forward[-1], i))
         for unit in self.middle:
             x = unit(x, 0)
         skips: list[Tensor] = []
-        for level in reversed(range(len(self.decoder))):
-            merge, refine, up = self.decoder[level]  # type: ignore[misc]
-            x = refine(merge(torch.cat([x, forward[level]], 1), i), i)
-            skips.insert(0, x)
+        for level in reversed(range(len(forward))):
+            x = self.decoder_merge[level](torch.cat([x, forward[level]], 1), i)
+            skips.insert(0, self.decoder_refine[level](x, i))
             if level or self.integrate or i == self.t - 1:
-                x = up(x, i)
+                x = self.decoder_up[level](skips[0], i)
         return x, skips

@@ -50,7 +50,7 @@ class LevelNetwork(Network):
         return [logits, *self.supervise(levels, x.shape[2:])]
 
     def supervise(self, levels: list[Tensor], size: Sequence[int]) -> list[Tensor]:
-        """Return the coarser heads' logits, at the levels' own resolution; `size` is the input's."""
+        """Return the coarser heads' logits at their own resolution; `size` is the input's."""
         return [head(level) for head, level in zip(self.deep_heads, levels[1:], strict=True)]
 
 

@@ -70,9 +70,7 @@ class MultiResUNet(LevelNetwork):
         self.paths = nn.ModuleList(
             ResPath(layers, block_widths[k], width, len(fine) - k) for k, width in fine
         )
-        self.ups = nn.ModuleList(
-            layers.transposed(block_widths[k + 1], width) for k, width in fine
-        )
+        self.ups = nn.ModuleList(layers.transposed(block_widths[k + 1], width) for k, width in fine)
         self.decoder = nn.ModuleList(
             MultiResBlock(layers, 2 * width, width, alpha) for _, width in fine
         )
@@ -90,7 +88,9 @@ class MultiResUNet(LevelNetwork):
         for level in reversed(range(len(self.decoder))):
             path = run(self.paths[level], skips[level], checkpointed=self.checkpoint)
             x = run(
-                self.decoder[level], torch.cat([self.ups[level](x), path], 1), checkpointed=self.checkpoint
+                self.decoder[level],
+                torch.cat([self.ups[level](x), path], 1),
+                checkpointed=self.checkpoint,
             )
             levels.insert(0, x)
         return levels

@@ -109,7 +109,7 @@ class NestedUNet(Network):
         deepest = self.depth if every else self.level
         finest = self._walk(x, deepest)
         columns = self.columns if every else (self.level,)
-        logits = [self.output_heads[str(j)](finest[j]) for j in columns]
+        logits: list[Tensor] = [self.output_heads[str(j)](finest[j]) for j in columns]
         if len(logits) == 1:
             return logits[0]
         return logits if self.training else self._mean(logits)

@@ -86,9 +86,7 @@ class UNet3Plus(Network):
             layers.conv(width, out_channels) for width in (coarser if deep_supervision else ())
         )
         self.heads = 1 + len(self.deep_heads)
-        self.classifier = (
-            chain(nn.Dropout(0.5), layers.conv(widths[-1], 2, 1)) if cgm else None
-        )
+        self.classifier = chain(nn.Dropout(0.5), layers.conv(widths[-1], 2, 1)) if cgm else None
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor] | GuidedOutput:
         """Map `(B, C, *S)` to logits `(B, K, *S)`; in training to heads, perhaps guided."""

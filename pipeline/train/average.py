@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from pipeline.bundles.weights import unwrapped
+
 
 class Average:
     """Exponential average of a network's weights and norm statistics, on its device.
@@ -20,9 +22,8 @@ class Average:
     """
 
     def __init__(self, network: nn.Module, decay: float = 0.98) -> None:
-        inner = network.module if hasattr(network, "module") else network
         self.decay = decay
-        self._model = AveragedModel(inner, multi_avg_fn=self._blend, use_buffers=True)
+        self._model = AveragedModel(unwrapped(network), multi_avg_fn=self._blend, use_buffers=True)
         self._model.module.eval()
         for parameter in self._model.parameters():
             parameter.requires_grad_(False)
@@ -36,7 +37,7 @@ class Average:
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Take in the network's present weights."""
-        self._model.update_parameters(network.module if hasattr(network, "module") else network)
+        self._model.update_parameters(unwrapped(network))
 
     def _blend(
         self, averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int

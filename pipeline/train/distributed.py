@@ -37,7 +37,7 @@ def wrap(network: nn.Module, device: torch.device) -> nn.Module:
         return network
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     devices = [device] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(network, device_ids=devices)
 

@@ -4,7 +4,6 @@ import math
 import time
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 from torch.optim import Optimizer
 
@@ -59,7 +58,7 @@ class Clock:
     def __init__(
         self,
         schedule: WarmCosine,
-        loss: torch.nn.Module,
+        loss: Any,
         max_epochs: int | None,
         max_minutes: float | None,
     ) -> None:

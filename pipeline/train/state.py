@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from ignite.engine import Engine, Events
 
-from pipeline.bundles.weights import state_of
+from pipeline.bundles.weights import state_of, unwrapped
 from pipeline.errors import DataError, ResourceError
 from pipeline.io import atomic_path
 from pipeline.train.distributed import leads
@@ -121,8 +121,7 @@ def restore(
                 f"the run to resume has {name} {value!r}, this one {settings[name]!r}",
                 hint=f"give --{name} {value}, or use the run's own configs/train.json",
             )
-    inner = network.module if hasattr(network, "module") else network
-    inner.load_state_dict(state["network"], strict=True)
+    unwrapped(network).load_state_dict(state["network"], strict=True)
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
     engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]

@@ -22,6 +22,7 @@ class Validation(ValidationHandler):
     def __init__(self, interval: int, validator: Any, clock: Clock) -> None:
         super().__init__(interval=interval, validator=validator, epoch_level=True)
         self.clock = clock
+        self.cases = len(validator.data_loader) if validator is not None else 0
 
     def attach(self, engine: Engine) -> None:
         """Listen to a trainer."""
@@ -30,7 +31,7 @@ class Validation(ValidationHandler):
     def __call__(self, engine: Engine) -> None:
         """Validate if the epoch is due or the last."""
         due = engine.state.epoch % self.interval == 0 or self.clock.is_last(engine)
-        if due and self.validator is not None and len(self.validator.data_loader):
+        if due and self.cases:
             super().__call__(engine)
 
 

@@ -14,8 +14,9 @@ from torch import nn
 
 from pipeline.bundles.export import resolved_settings, write_configs, write_model
 from pipeline.bundles.guard import leave, refusal
+from pipeline.bundles.interrupt import exit_code, interruptible
 from pipeline.bundles.settings import claim_folder
-from pipeline.bundles.weights import find_weights, load_into, read_weights, state_of
+from pipeline.bundles.weights import find_weights, load_into, read_weights, state_of, unwrapped
 from pipeline.bundles.workflow import config_folder, current_config
 from pipeline.errors import DataError
 from pipeline.metrics import format_table
@@ -24,7 +25,6 @@ from pipeline.train import distributed
 from pipeline.train.average import Average
 from pipeline.train.report import ScoreTable
 from pipeline.train.schedule import Clock
-from pipeline.train.signals import exit_code, interruptible
 from pipeline.train.state import StateSaver, load_state, restore
 from pipeline.train.step import Choice, TrainStep
 from pipeline.train.tuning import tune
@@ -116,7 +116,7 @@ class Training:
 
     def _prepare(self) -> None:
         """Bring weights, form and state into place, and write the run's configs."""
-        inner = self.network.module if hasattr(self.network, "module") else self.network
+        inner = unwrapped(self.network)
         if self.weights is not None:
             path = find_weights(self.weights)
             state = read_weights(path)

@@ -55,7 +55,7 @@ class ToClassesd(MapTransform):
                 )
             mapped = torch.from_numpy(to_classes(plain, self.values, self.head))
             if isinstance(label, MetaTensor):
-                mapped = MetaTensor(mapped, affine=label.affine, meta=label.meta)
+                mapped = MetaTensor(mapped, meta=label.meta)
             case[key] = mapped
         return case
 
@@ -72,14 +72,17 @@ def to_classes(
     return table[label]
 
 
-def to_integers(
-    classes: NDArray[Any], values: Sequence[Sequence[int]], head: str
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Map class indices `(1, *S)` to the file's integers `(*S)`, regions `(K, *S)` to `(*S, K)`."""
-    if head == "sigmoid":
+def to_integers(classes: NDArray[Any], values: Sequence[Sequence[int]], head: str) -> NDArray[Any]:
+    """Map class indices `(1, *S)` to the file's integers `(*S)`, regions `(K, *S)` to `(*S, K)`.
+
+    A single region is a label like any other: `(*S)`.
+    """
+    if head == "sigmoid" and len(values) > 1:
         return np.moveaxis(classes, 0, -1).astype(np.uint8)
+    # with one region its map is the index of its class
     integers = np.array([0, *(group[0] for group in values)])
-    return integers.astype(np.uint8 if integers.max() < 256 else np.uint16)[classes[0]]
+    table = integers.astype(np.uint8 if integers.max() < 256 else np.uint16)
+    return np.asarray(table[classes[0]])
 
 
 class ToDecisiond(MapTransform):

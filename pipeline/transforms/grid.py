@@ -1,7 +1,7 @@
 """From a scan's own grid to the network's, and back."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class ToGridd(MapTransform):
         return case
 
     def _volume(self, volume: MetaTensor, label: bool) -> MetaTensor:
-        oriented: MetaTensor = self.orient(volume)
+        oriented = cast(MetaTensor, self.orient(volume))
         if self.spacing is None:
             return oriented
         own = np.linalg.norm(np.asarray(oriented.affine)[:3, :3], axis=0)
@@ -58,8 +58,8 @@ class ToGridd(MapTransform):
         resample = Spacing(
             pixdim=self.spacing, mode="nearest" if label else "bilinear", padding_mode="border"
         )
-        resampled = resample(oriented.float())
-        return resampled.to(volume.dtype) if label else resampled
+        resampled = cast(MetaTensor, resample(oriented.float()))
+        return cast(MetaTensor, resampled.to(volume.dtype)) if label else resampled
 
 
 def index_maps(
@@ -69,6 +69,8 @@ def index_maps(
     source_shape: Sequence[int],
 ) -> tuple[list[int], list[NDArray[np.intp]]]:
     """For each axis of the source grid, the axis of the other grid and the nearest index there.
+
+    An index of -1 lies outside of the other grid.
 
     Args:
         affine: Of the grid that holds values, index to RAS mm.
@@ -91,7 +93,11 @@ def index_maps(
     maps = []
     for source_axis, axis in enumerate(axes):
         position = step[axis, source_axis] * np.arange(source_shape[source_axis]) + step[axis, 3]
-        maps.append(np.clip(np.rint(position), 0, shape[axis] - 1).astype(np.intp))
+        # half a source voxel beyond the last centre still belongs to the grid's edge
+        reach = max(0.5, abs(step[axis, source_axis]))
+        inside = (position >= -reach) & (position <= shape[axis] - 1 + reach)
+        index = np.clip(np.rint(position), 0, shape[axis] - 1).astype(np.intp)
+        maps.append(np.where(inside, index, -1))
     return axes, maps
 
 
@@ -101,7 +107,7 @@ def restore_grid(
     source_affine: NDArray[np.float64],
     source_shape: Sequence[int],
 ) -> NDArray[Any]:
-    """Bring `values` `(..., i, j, k)` back to the source's grid by nearest neighbour.
+    """Bring `values` `(..., i, j, k)` back to the source's grid by nearest neighbour; 0 outside.
 
     Raises:
         GeometryError: The grids are not flips, permutations and scalings of each other.
@@ -110,11 +116,13 @@ def restore_grid(
     lead = values.ndim - 3
     moved = values.transpose(*range(lead), *(lead + a for a in axes))
     for axis, index in enumerate(maps):
-        if len(index) != moved.shape[lead + axis] or not np.array_equal(
-            index, np.arange(len(index))
-        ):
+        if not np.array_equal(index, np.arange(moved.shape[lead + axis])):
             moved = moved.take(index, axis=lead + axis)
-    return np.ascontiguousarray(moved)
+    restored = np.ascontiguousarray(moved)
+    for axis, index in enumerate(maps):
+        if (index < 0).any():
+            restored[(slice(None),) * (lead + axis) + (index < 0,)] = 0
+    return restored
 
 
 class RestoreGridd(MapTransform):

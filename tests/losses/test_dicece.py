@@ -162,6 +162,10 @@ def test_with_shares_the_mean_weight_of_a_voxel_is_one(progress: float) -> None:
     weights = annealed_weights([f**-0.5 for f in shares], shares, progress, 0.7)
     assert sum(w * f for w, f in zip(weights, shares, strict=True)) == pytest.approx(1.0)
     assert weights == sorted(weights)
+    counts = [1000 * f for f in shares]  # voxels do as well
+    assert annealed_weights([f**-0.5 for f in shares], counts, progress, 0.7) == pytest.approx(
+        weights
+    )
 
 
 def test_progress_moves_the_loss_from_the_weighted_to_the_plain_one() -> None:

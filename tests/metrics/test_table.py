@@ -41,6 +41,7 @@ def test_means_go_over_cases_then_over_classes_and_leave_out_the_absent() -> Non
         summary.mean.absent,
     )
     assert counts == (3, 1, 1, 4)
+    assert spleen.volume_label_ml == pytest.approx(150.0)
     assert isnan(summary.mean.volume_label_ml)
 
 

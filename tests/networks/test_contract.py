@@ -51,7 +51,7 @@ def test_training_gives_every_trainable_parameter_a_gradient(name: str, dims: in
     output = network(random_image(network))
     heads = [output] if isinstance(output, Tensor) else output
     assert len(heads) == network.heads
-    torch.stack([head.square().mean() for head in heads]).sum().backward()
+    torch.stack([head.square().mean() for head in heads]).sum().backward()  # type: ignore[no-untyped-call]
     missing = [key for key, p in network.named_parameters() if p.requires_grad and p.grad is None]
     assert missing == []
 

@@ -1,0 +1,71 @@
+"""The command `unetworks`: one file a subcommand, nothing heavy imported before it is needed."""
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+from pipeline import __version__
+from pipeline.errors import PipelineError
+
+COMMANDS: Final = {
+    "info": "versions, device, CPU and commit: what a bug report needs",
+    "bundles": "list the bundles, or copy one out",
+    "networks": "list the networks with their parameter counts",
+    "data": "data sets: list, new, split, plan",
+    "predict": "masks for scans and pictures from trained bundles",
+    "score": "compare masks with labels",
+    "runs": "tracked trainings: list, show, compare, folds",
+    "convert": "a DICOM series or NIfTI file to NIfTI",
+}
+REPORT = "https://github.com/unetworks/unetworks/issues"
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """Return the parser; only the module of `command` is imported."""
+    parser = argparse.ArgumentParser(
+        prog="unetworks",
+        description="Medical image segmentation in 2D and 3D on MONAI. For research; no medical "
+        "device. Trainings start with: python -m monai.bundle run training --config_file "
+        "BUNDLE/train.json",
+    )
+    parser.add_argument("--version", action="version", version=f"unetworks {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, line in COMMANDS.items():
+        child = commands.add_parser(name, help=line, description=line)
+        if name == command:
+            importlib.import_module(f"pipeline.cli.{name}").register(child)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 done; 2 the user's to mend, after one line on stderr; 1 a bug of ours, with its
+        traceback; 130 after Ctrl-C; 143 after SIGTERM.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = next((w for w in words if not w.startswith("-")), None)
+    try:
+        args = build_parser(command).parse_args(words)
+        code: int = importlib.import_module(f"pipeline.cli.{args.command}").run(args)
+    except PipelineError as error:
+        print(f"error: {error.line()}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print("interrupted", file=sys.stderr)
+        return 143 if type(error).__name__ == "Terminated" else 130
+    except BrokenPipeError:  # the reader of a pipe has gone, e.g. `| head`
+        sys.stderr.close()
+        return 0
+    except Exception:
+        traceback.print_exc()
+        print(
+            f"a bug of unetworks; please report it with the output of unetworks info: {REPORT}",
+            file=sys.stderr,
+        )
+        return 1
+    return code

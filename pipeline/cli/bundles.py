@@ -1,0 +1,45 @@
+"""`unetworks bundles`: what can be trained, and a copy of one to run or edit anywhere."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from pipeline.errors import DataError, UnknownNameError
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("name", nargs="?", help="a bundle")
+    parser.add_argument("--copy", metavar="DIR", type=Path, help="write the bundle to DIR")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the bundles, show one, or copy one."""
+    folder = bundles_dir()
+    names = sorted(p.parent.name for p in folder.glob("*/train.json"))
+    if args.name is None:
+        for name in names:
+            task = json.loads((folder / name / "metadata.json").read_text())["task"]
+            print(f"{name:12}  {task}  ({folder / name})")
+        return 0
+    if args.name not in names:
+        raise UnknownNameError(f"no bundle {args.name!r}", hint=f"use {', '.join(names)}")
+    if args.copy is None:
+        print(folder / args.name)
+        return 0
+    if args.copy.exists() and any(args.copy.iterdir()):
+        raise DataError(f"{args.copy} exists and holds files", hint="give another folder")
+    shutil.copytree(folder / args.name, args.copy, dirs_exist_ok=True)
+    print(
+        f"{args.copy}; train it with: "
+        f"python -m monai.bundle run training --config_file {args.copy}/train.json"
+    )
+    return 0
+
+
+def bundles_dir() -> Path:
+    """The bundles in the package, else those of the clone."""
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "_data" / "bundles"
+    return packaged if packaged.is_dir() else package.parent / "bundles"

@@ -1,0 +1,113 @@
+"""What INPUT means: a file, a DICOM folder, a folder of cases, or a manifest."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import DataError, UnknownNameError
+from pipeline.io import kind_of
+from pipeline.manifests import load_manifest
+
+SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm")
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class InputCase:
+    """A case to predict.
+
+    Attributes:
+        id: Names its mask.
+        images: Files, or a DICOM folder; several are channels.
+        shown: What may be stored of the path: nothing above INPUT.
+        series: Number or UID of the series of a DICOM folder.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    shown: str
+    series: str | int | None = None
+
+
+def find_cases(
+    given: str | Path,
+    *,
+    cases: str = "test",
+    dataset_dir: str | None = None,
+    fold: int | None = None,
+    series: str | int | None = None,
+) -> list[InputCase]:
+    """Return the cases of INPUT, ids unique.
+
+    Args:
+        given: A file, a folder, or a manifest's path or name.
+        cases: Of a manifest: `train`, `val`, `test` or `all`.
+        dataset_dir: Of a manifest.
+        fold: Of a manifest.
+        series: For DICOM folders.
+
+    Raises:
+        DataError: Nothing is there, or no case is.
+    """
+    path = Path(given)
+    if path.suffix == ".json" or (not path.exists() and path.name == str(given)):
+        return _manifest_cases(str(given), cases, dataset_dir, fold)
+    if not path.exists():
+        raise DataError(f"{given} does not exist", hint="give a scan, a folder or a manifest")
+    if kind_of(path) is not None:
+        return [InputCase(case_name(path), (path,), path.name, series)]
+    if path.is_file():
+        raise DataError(f"{given} is no scan and no picture", hint="give NIfTI, DICOM, PNG or JPEG")
+    children = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
+    found = [p for p in children if kind_of(p) is not None]
+    if not found:
+        raise DataError(
+            f"{given} holds no scan and no picture", hint="give a folder whose children are cases"
+        )
+    return [
+        InputCase(name, (p,), p.relative_to(path).as_posix(), series)
+        for name, p in zip(unique_names(found), found, strict=True)
+    ]
+
+
+def case_name(path: Path) -> str:
+    """A file's name without its extension, or a folder's name."""
+    name = path.resolve().name if path.name in ("", ".", "..") else path.name
+    if path.is_dir():
+        return name
+    suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), path.suffix)
+    return name[: len(name) - len(suffix)] if suffix and len(name) > len(suffix) else name
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """Names of cases; equal ones get their parents' names in front until they differ."""
+    names = [case_name(p) for p in paths]
+    depth = 1
+    while len(set(names)) < len(names) and depth < 20:
+        count = Counter(names)
+        names = [
+            f"{p.parents[depth - 1].name}__{n}" if count[n] > 1 and len(p.parents) >= depth else n
+            for n, p in zip(names, paths, strict=True)
+        ]
+        depth += 1
+    if len(set(names)) < len(names):  # one folder's a.nii.gz and a.png
+        names = [
+            f"{n}__{p.suffix.strip('.')}" if names.count(n) > 1 else n
+            for n, p in zip(names, paths, strict=True)
+        ]
+    return names
+
+
+def _manifest_cases(
+    name: str, cases: str, dataset_dir: str | None, fold: int | None
+) -> list[InputCase]:
+    """Cases of a manifest."""
+    if cases not in (*PARTS, "all"):
+        raise UnknownNameError(f"cases is {cases!r}", hint="use train, val, test or all")
+    manifest = load_manifest(name, dataset_dir)
+    parts = PARTS if cases == "all" else (cases,)
+    found = [case for part in parts for case in manifest.part(part, fold)]  # type: ignore[arg-type]
+    if not found:
+        raise DataError(f"{manifest.name} has no {cases} case", hint="choose others with --cases")
+    return [InputCase(c.id, c.images, c.id, c.series) for c in found]

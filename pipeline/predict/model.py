@@ -1,0 +1,96 @@
+"""A trained model opened from `model.json` and safetensors alone: nothing of it is executed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.bundles.record import read_record
+from pipeline.bundles.weights import find_weights, load_into, read_weights
+from pipeline.contract import Network
+from pipeline.errors import DataError
+from pipeline.networks import build_network
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its weights and what it was made for.
+
+    Attributes:
+        name: The bundle's name.
+        network: In evaluation mode, on its device.
+        facts: The fingerprint of its training data: classes, integers, head, modality.
+        plan: Spacing, normalisation, patch.
+        digest: SHA-256 of the weights.
+        device: Where the network is.
+    """
+
+    name: str
+    network: Network
+    facts: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    digest: str
+    device: torch.device
+
+    @property
+    def classes(self) -> dict[str, tuple[int, ...]]:
+        """Foreground names and their integers."""
+        return {
+            name: tuple(int(v) for v in group)
+            for name, group in zip(self.facts["classes"], self.facts["values"], strict=True)
+        }
+
+
+def open_model(bundle: str | Path, device: torch.device) -> Model:
+    """Open a run's folder (or its `models` folder, or a weight file in it).
+
+    Only `model.json` and the tensors are read; the configs, which may hold expressions, are not.
+
+    Raises:
+        DataError: A part is missing, damaged, or the weights are not those of the record.
+    """
+    path = Path(bundle)
+    if not path.exists():
+        raise DataError(f"no bundle at {bundle}", hint="name a run's folder, e.g. runs/attunet/...")
+    folder = path / "models" if (path / "models").is_dir() else path
+    folder = folder.parent if folder.is_file() else folder
+    if not (folder / "model.json").is_file() and (path / "configs").is_dir():
+        raise DataError(
+            f"{bundle} has no models/model.json: it is a bundle of another origin",
+            hint="its configs would run code; give --trust if you know where it comes from",
+        )
+    record = read_record(folder, check=True)
+    weights = find_weights(folder / record["weights"]["file"])
+    network = network_of(record)
+    load_into(network, read_weights(weights), weights)
+    return Model(
+        record["bundle"],
+        network.eval().to(device),
+        record["facts"],
+        record["plan"],
+        record["weights"]["sha256"],
+        device,
+    )
+
+
+def network_of(record: Mapping[str, Any]) -> Network:
+    """Build the network that a record describes.
+
+    Raises:
+        DataError: A value is missing.
+    """
+    described = record["network"]
+    try:
+        return build_network(
+            described["name"],
+            described["spatial_dims"],
+            described["in_channels"],
+            described["out_channels"],
+            **described["options"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"model.json describes no network: {error}", hint="copy the folder again"
+        ) from error

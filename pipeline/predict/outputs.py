@@ -1,0 +1,133 @@
+"""What a prediction writes: the mask, `CASE.json`, a line in `ledger.jsonl`; each whole or not."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.bundles.export import versions
+from pipeline.bundles.record import INTENDED_USE
+from pipeline.errors import InvalidValueError
+from pipeline.io import atomic_path, write_nifti, write_picture
+from pipeline.predict.inputs import InputCase
+from pipeline.predict.model import Model
+from pipeline.predict.segment import Segmented
+
+FILES = (".nii.gz", ".nii", ".png")
+
+
+def mask_paths(output: str | Path, cases: Sequence[InputCase], *, pictures: bool) -> list[Path]:
+    """Where each case's mask goes: OUTPUT itself for one case and a file's name, else below it.
+
+    Raises:
+        InvalidValueError: Several cases and the name of one file, or a picture's suffix for a
+            scan and the reverse.
+    """
+    path = Path(output)
+    suffix = next((s for s in FILES if path.name.endswith(s)), None)
+    wanted = ".png" if pictures else ".nii.gz"
+    if suffix is None:
+        return [path / f"{case.id}{wanted}" for case in cases]
+    if len(cases) > 1:
+        raise InvalidValueError(
+            f"{len(cases)} cases and one output file {output}", hint="give a folder"
+        )
+    if (suffix == ".png") != pictures:
+        raise InvalidValueError(f"{output} for a {wanted} mask", hint=f"give a name in {wanted}")
+    return [path]
+
+
+def write_mask(path: Path, result: Segmented, model: Model) -> None:
+    """Write a mask: NIfTI on the source's grid, or PNG (0 and 255 where there is one class)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if result.affine is not None:
+        write_nifti(path, result.mask, result.affine)
+        return
+    mask = result.mask
+    if mask.ndim == 3:  # regions of a picture: one file each has no place in one PNG
+        mask = np.where(mask.any(-1), mask.argmax(-1) + 1, 0).astype(np.uint8)
+    if len(model.classes) == 1:
+        mask = np.where(mask > 0, 255, 0).astype(np.uint8)
+    write_picture(path, mask)
+
+
+def write_probabilities(
+    path: Path, result: Segmented, model: Model, names: Sequence[str]
+) -> Path | None:
+    """Write `CASE_prob.nii.gz`: uint8 with scl_slope 1/255, the named classes in the last axis."""
+    if result.probabilities is None or result.affine is None:
+        return None
+    offset = int(model.facts["head"] == "softmax")
+    order = list(model.classes)
+    for name in names:
+        if name not in order:
+            raise InvalidValueError(f"no class {name!r}", hint=f"use {', '.join(order)}")
+    chosen = [order.index(name) + offset for name in (names or order)]
+    values = np.moveaxis(result.probabilities[chosen], 0, -1)
+    stem = path.name.removesuffix(".gz").removesuffix(".nii")
+    target = path.with_name(f"{stem}_prob.nii.gz")
+    write_nifti(target, np.rint(values * 255).astype(np.uint8), result.affine, slope=1 / 255)
+    return target
+
+
+def case_record(
+    case: InputCase, mask: Path, result: Segmented, models: Sequence[Model], peak_gib: float
+) -> dict[str, Any]:
+    """Return what `CASE.json` holds; no path above INPUT or OUTPUT, nothing of a patient."""
+    model = models[0]
+    return {
+        "case": case.id,
+        "input": case.shown,
+        "mask": mask.name,
+        "bundles": [{"name": m.name, "sha256": m.digest} for m in models],
+        "labels": {name: group[0] for name, group in model.classes.items()},
+        **({"regions": {k: list(v) for k, v in model.classes.items()}} if _regions(model) else {}),
+        "engine": "torch",
+        "device": str(model.device),
+        "precision": "fp32" if model.device.type == "cpu" else "autocast",
+        "plan": {k: v for k, v in model.plan.items() if k != "why"},
+        "counts": counts(result, model),
+        "seconds": result.seconds,
+        "peak_memory_gib": round(peak_gib, 3),
+        "warnings": result.warnings,
+        "versions": versions(),
+        "intended_use": INTENDED_USE,
+    }
+
+
+def counts(result: Segmented, model: Model) -> dict[str, dict[str, float]]:
+    """Voxels and ml of each class; ml only where there is an affine."""
+    ml = None if result.affine is None else abs(float(np.linalg.det(result.affine[:3, :3]))) / 1000
+    found = {}
+    for index, (name, group) in enumerate(model.classes.items()):
+        if _regions(model):
+            voxels = int(np.count_nonzero(result.mask[..., index]))
+        else:
+            voxels = int(np.count_nonzero(result.mask == group[0]))
+        found[name] = {"voxels": voxels, **({} if ml is None else {"ml": round(voxels * ml, 3)})}
+    return found
+
+
+def _regions(model: Model) -> bool:
+    return bool(model.facts["head"] == "sigmoid" and len(model.classes) > 1)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON by one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def append_ledger(folder: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to `ledger.jsonl`; one write, so that two processes do not mix theirs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (json.dumps(line) + "\n").encode()
+    handle = os.open(folder / "ledger.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(handle, text)
+    finally:
+        os.close(handle)
