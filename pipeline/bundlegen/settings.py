@@ -20,6 +20,7 @@ PLANNED: dict[str, Any] = {
     "normalisation": None,
     "patch": None,
     "batch_size": None,
+    "epoch_length": None,
     "learning_rate": None,
     "norm": None,
     "class_weights": None,

@@ -14,7 +14,7 @@ from pipeline.bundles.weights import State, save_weights
 from pipeline.io import atomic_path
 
 PLANNED = (
-    "spacing", "normalisation", "patch", "batch_size", "learning_rate", "norm", "val_interval",
+    "spacing", "normalisation", "patch", "batch_size", "epoch_length", "learning_rate", "norm", "val_interval",
 )  # fmt: skip
 SHARED = ("spatial_dims", "manifest", "dataset_dir", "fold", "preset")
 KINDS = ("train", "evaluate", "inference")

@@ -31,6 +31,7 @@ INTEGERS = (
     "fold",
     "max_epochs",
     "batch_size",
+    "epoch_length",
     "seed",
     "num_workers",
     "val_interval",

@@ -57,6 +57,7 @@ def plan(
     normalisation: str | None = None,
     patch: Sequence[int] | None = None,
     batch_size: int | None = None,
+    epoch_length: int | None = None,
     learning_rate: float | None = None,
     norm: str | None = None,
     class_weights: Sequence[float] | str | None = None,
@@ -76,8 +77,8 @@ def plan(
         known = dict(record["plan"])
         return known if patch is None else {**known, "patch": _window(patch, known)}
     overrides = Overrides(
-        window, spacing, normalisation, patch, batch_size, learning_rate, norm, class_weights,
-        augment, val_interval,
+        window, spacing, normalisation, patch, batch_size, epoch_length, learning_rate, norm,
+        class_weights, augment, val_interval,
     )  # fmt: skip
     options = preset_options(network, preset, spatial_dims)
     made = make_plan(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pipeline.contract import SPATIAL_DIMS, Network
 from pipeline.errors import InvalidValueError, UnknownNameError
+from pipeline.networks.initialisation import initialise
 
 PRESETS: Final = ("compact", "full")
 SMALL_2D: Final = {"widths": (16, 32, 64, 128)}
@@ -224,7 +225,13 @@ NETWORKS: Final = {
 
 
 def build_network(
-    name: str, spatial_dims: int, in_channels: int, out_channels: int, **options: Any
+    name: str,
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    *,
+    initialisation: str | None = None,
+    **options: Any,
 ) -> Network:
     """Build a network of the table; its module is imported only now.
 
@@ -233,6 +240,7 @@ def build_network(
         spatial_dims: 2 or 3.
         in_channels: C of the input `(B, C, *S)`.
         out_channels: K of the logits `(B, K, *S)`.
+        initialisation: "normal", "xavier", "kaiming" or "orthogonal"; None for each layer's own.
         **options: The network's own; its class describes them.
 
     Raises:
@@ -243,8 +251,12 @@ def build_network(
     network, known = network_class(name), network_options(name)
     for option in options:
         if option not in known:
-            raise UnknownNameError(f"{name} has no option {option!r}", hint=_near(option, known))
-    return network(spatial_dims, in_channels, out_channels, **options)
+            names = [*known, "initialisation"]
+            raise UnknownNameError(f"{name} has no option {option!r}", hint=_near(option, names))
+    built = network(spatial_dims, in_channels, out_channels, **options)
+    if initialisation is not None:
+        initialise(built, initialisation)
+    return built
 
 
 def network_class(name: str) -> type[Network]:

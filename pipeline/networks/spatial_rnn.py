@@ -44,7 +44,7 @@ class SpatialRNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Sweep along each axis; the sums grow with the lines, so they are never half precision."""
-        if torch.is_autocast_enabled(x.device.type):
+        if not x.is_meta and torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 total = self._sweep(x.float())
         else:

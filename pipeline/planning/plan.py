@@ -74,6 +74,7 @@ class Overrides:
     normalisation: str | None = None
     patch: Sequence[int] | None = None
     batch_size: int | None = None
+    epoch_length: int | None = None
     learning_rate: float | None = None
     norm: str | None = None
     class_weights: Sequence[float] | str | None = None
@@ -154,13 +155,17 @@ class _Draft:
         patch = self._patch(in_plane, divisor)
         batch = int(self.value("batch_size", lambda: self._batch(patch)))
         _above_zero("batch_size", batch)
+        length = int(self.value("epoch_length", self._length))
+        _above_zero("epoch_length", length)
         norm = self.value("norm", lambda: self._norm(normalisation))
         _known("norm", norm, NORMS)
         rate = float(self.value("learning_rate", lambda: self._rate(norm)))
         _above_zero("learning_rate", rate)
         weights = self._weights()
         augment = self._augment()
-        interval = int(self.value("val_interval", lambda: self._interval(patch, batch, shape)))
+        interval = int(
+            self.value("val_interval", lambda: self._interval(patch, batch, length, shape))
+        )
         _above_zero("val_interval", interval)
         self.why["sampling"] = (
             "a third of the patches anywhere, the rest centred on classes in turn, "
@@ -174,7 +179,7 @@ class _Draft:
             patch=patch,
             slice_axis=axis,
             batch_size=batch,
-            epoch_length=self.preset.epoch_length,
+            epoch_length=length,
             learning_rate=rate,
             norm=norm,
             class_weights=weights,
@@ -301,8 +306,11 @@ class _Draft:
             return {**planned, **given}
         return planned
 
+    def _length(self) -> tuple[int, str]:
+        return self.preset.epoch_length, "the preset's; a state is kept after each epoch"
+
     def _interval(
-        self, patch: tuple[int, ...], batch: int, shape: tuple[int, ...]
+        self, patch: tuple[int, ...], batch: int, length: int, shape: tuple[int, ...]
     ) -> tuple[int, str]:
         """Forward and backward cost three forwards; validation may cost a tenth of training."""
         windows = [math.ceil(2 * n / p) for n, p in zip(shape[-len(patch) :], patch, strict=True)]
@@ -310,7 +318,7 @@ class _Draft:
         if self.dims < self.facts.dims:
             volume = math.prod(shape) * 4
         validation = self.facts.validation_cases * volume
-        training = 3 * self.preset.epoch_length * batch * math.prod(patch)
+        training = 3 * length * batch * math.prod(patch)
         interval = max(1, math.ceil(validation / (0.1 * training)))
         return interval, "validation costs at most a tenth of the training, by voxels computed"
 
