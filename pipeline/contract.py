@@ -66,7 +66,17 @@ class Network(nn.Module):
         return (self.divisor,) * self.spatial_dims
 
     def next_size(self, size: Sequence[int]) -> tuple[int, ...]:
-        """Round each axis of `size` up to the next that this network takes."""
+        """Return the next size at or above `size` that this network takes, axis by axis.
+
+        Instance norm needs two voxels at the bottleneck, so the first axis grows where that helps.
+        """
+        fitting = self.round_size(size)
+        if self._has(_InstanceNorm) and prod(self.bottleneck_size(fitting)) == 1:
+            return self._larger(fitting)
+        return fitting
+
+    def round_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Round each axis up to what the levels can divide; a subclass may have another rule."""
         return tuple(max(1, -(-n // d)) * d for n, d in zip(size, self.divisors, strict=True))
 
     def output_size(self, n: int) -> int:
@@ -81,8 +91,8 @@ class Network(nn.Module):
         """Refuse an input that the network can't take; silent while exporting or compiling.
 
         Raises:
-            InvalidValueError: Axes, channels or size do not fit, or the bottleneck is one value
-                per channel, on which a norm can't train.
+            InvalidValueError: Axes, channels or size do not fit, or a single case leaves one
+                value per channel at the bottleneck, on which batch norm can't train.
         """
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if tracing or torch.compiler.is_compiling():
@@ -100,23 +110,27 @@ class Network(nn.Module):
             if output != following:
                 hint += f", which gives {_product(output)}"
             raise InvalidValueError(f"size {_product(size)} does not fit the network", hint=hint)
-        if self.training and prod(self.bottleneck_size(size)) == 1:
-            self._check_norms(x.shape[0], size)
+        if x.shape[0] == 1 and prod(self.bottleneck_size(size)) == 1:
+            self._check_norms(size)
 
-    def _check_norms(self, batch: int, size: tuple[int, ...]) -> None:
-        """Refuse what leaves a norm of the bottleneck with one value per channel."""
-        instance = any(isinstance(module, _InstanceNorm) for module in self.modules())
-        if not instance and (batch > 1 or not self._has_batch_norm()):
-            return
-        larger = (self.next_size((size[0] + 1, *size[1:]))[0], *size[1:])
-        advice = f"use a patch of {_product(larger)}"
-        raise InvalidValueError(
-            f"size {_product(size)} in a batch of {batch} leaves one value per channel to a norm",
-            hint=advice if instance else f"{advice}, or a batch of 2",
-        )
+    def _check_norms(self, size: tuple[int, ...]) -> None:
+        """Refuse a single case that leaves a norm of the bottleneck one value per channel."""
+        groups = (m for m in self.modules() if isinstance(m, nn.GroupNorm))
+        single = any(norm.num_groups == norm.num_channels for norm in groups)
+        if single or (self.training and self._has(_BatchNorm)):
+            raise InvalidValueError(
+                f"size {_product(size)} in a batch of 1 leaves one value per channel to a norm",
+                hint=f"use a size of {_product(self._larger(size))}, or a batch of 2",
+            )
 
-    def _has_batch_norm(self) -> bool:
-        return any(isinstance(module, _BatchNorm) for module in self.modules())
+    def _larger(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Lengthen the first axis until the bottleneck has two voxels."""
+        while prod(self.bottleneck_size(size)) == 1:
+            size = self.round_size((size[0] + 1, *size[1:]))
+        return size
+
+    def _has(self, kind: type[nn.Module]) -> bool:
+        return any(isinstance(module, kind) for module in self.modules())
 
 
 def _product(size: Sequence[int]) -> str:

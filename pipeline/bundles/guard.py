@@ -45,7 +45,7 @@ def refusal(error: BaseException | None) -> PipelineError | None:
         if isinstance(error, PipelineError):
             return error
         seen.add(id(error))
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None
 
 

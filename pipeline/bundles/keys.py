@@ -16,7 +16,7 @@ from monai.bundle import ComponentLocator
 from pipeline.bundles.guard import install_hook, plain
 from pipeline.bundles.workflow import config_folder, current_config
 from pipeline.errors import DataError, InvalidValueError, UnknownNameError
-from pipeline.networks import NETWORKS, network_options
+from pipeline.networks import network_options
 
 TRACKING_KEYS = {
     "tracking_uri",
@@ -38,6 +38,30 @@ INTEGERS = (
 )
 NUMBERS = ("max_minutes", "learning_rate", "cache_gb", "overlap")
 FLAGS = ("amp", "new_head")
+TEXTS = (
+    "manifest",
+    "dataset_dir",
+    "preset",
+    "normalisation",
+    "norm",
+    "weights",
+    "resume",
+    "tracking_uri",
+    "experiment",
+    "output_dir",
+    "cases",
+)
+LISTS = ("spacing", "patch")
+TWO_KINDS = ("window", "class_weights")  # a name, or numbers
+TYPES: tuple[tuple[tuple[str, ...], tuple[type, ...], str], ...] = (
+    (INTEGERS, (int,), "a whole number"),
+    (NUMBERS, (int, float), "a number"),
+    (FLAGS, (bool,), "true or false"),
+    (TEXTS, (str,), "a text"),
+    (LISTS, (list, tuple), "numbers in brackets, one for each axis"),
+    (TWO_KINDS, (str, list, tuple), "a name, or numbers in brackets"),
+    (("augment",), (bool, dict), "false, or names and values in braces"),
+)
 
 
 @plain
@@ -108,8 +132,10 @@ def arguments(target: str, node: Mapping[str, Any]) -> set[str] | None:
     """Names that the callable `target` takes; None where it takes any or can't be found."""
     if target == "pipeline.networks.build_network":
         name = node.get("name")
-        base = {"name", "spatial_dims", "in_channels", "out_channels"}
-        return base | set(network_options(name)) if name in NETWORKS else None
+        base = {"name", "spatial_dims", "in_channels", "out_channels", "initialisation"}
+        if not isinstance(name, str) or _is_expression(name):
+            return None
+        return base | set(network_options(name))
     found = ComponentLocator().get_component_module_name(target)
     module = found[0] if isinstance(found, list) else found
     function = pydoc.locate(f"{module}.{target}" if module else target)
@@ -127,22 +153,29 @@ def check_types(config: Mapping[str, Any]) -> None:
     Raises:
         InvalidValueError: Names the setting and its value.
     """
-    for names, kinds, wanted in (
-        (INTEGERS, (int,), "a whole number"),
-        (NUMBERS, (int, float), "a number"),
-        (FLAGS, (bool,), "true or false"),
-    ):
+    for names, kinds, wanted in TYPES:
         for name in names:
             value = config.get(name)
-            if value is None or (isinstance(value, str) and value.startswith(("$", "@"))):
+            if value is None or _is_expression(value):
                 continue
             right = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
             if not right:
                 raise InvalidValueError(f"{name} is {value!r}", hint=f"give {wanted}")
+    for name in LISTS:
+        for number in config.get(name) or () if not _is_expression(config.get(name)) else ():
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise InvalidValueError(f"{name} holds {number!r}", hint="give numbers")
     for name in ("max_epochs", "max_minutes", "batch_size", "cache_gb"):
         value = config.get(name)
         if isinstance(value, int | float) and not value > 0:
             raise InvalidValueError(f"{name} is {value}", hint="give a value above 0")
+    workers = config.get("num_workers")
+    if isinstance(workers, int) and workers < 0:
+        raise InvalidValueError(f"num_workers is {workers}", hint="give 0 or more")
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
 def _unknown(what: str, key: str, known: Iterable[str]) -> UnknownNameError:

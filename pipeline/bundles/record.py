@@ -27,7 +27,8 @@ def read_record(folder: Path, *, check: bool = False) -> dict[str, Any]:
         check: Compare the weights' SHA-256 too.
 
     Raises:
-        DataError: It is missing, no JSON, lacks a part, or does not belong to the weights.
+        DataError: It is missing, no JSON, lacks a part, names weights elsewhere, or does not
+            belong to them.
     """
     path = folder / "model.json"
     try:
@@ -44,8 +45,13 @@ def read_record(folder: Path, *, check: bool = False) -> dict[str, Any]:
             f"{path} has the format {record['format']}, this version knows {FORMAT}",
             hint="update unetworks",
         )
+    name = str(record["weights"].get("file"))
+    if Path(name).name != name or not name.endswith(".safetensors"):
+        raise DataError(
+            f"{path} names the weights {name!r}", hint="they are a .safetensors beside it"
+        )
     if check:
-        file = folder / "model.safetensors"
+        file = folder / name
         if file.is_file() and sha256(file) != record["weights"].get("sha256"):
             raise DataError(
                 f"{file} is not the one that model.json describes", hint="copy the folder again"

@@ -17,7 +17,7 @@ from pipeline.bundles.weights import find_weights
 from pipeline.contract import Network
 from pipeline.errors import DataError, InvalidValueError
 from pipeline.manifests import Manifest, check_files, load_manifest
-from pipeline.networks import build_network, preset_options
+from pipeline.networks import build_network, network_options, preset_options
 from pipeline.planning import Fingerprint, Overrides, fingerprint, make_plan
 from pipeline.settings import runs_dir
 
@@ -89,8 +89,9 @@ def plan(
         divisor=divisor_of(network, spatial_dims, options),
         overrides=overrides,
     )
-    norm_option = {} if made.norm is None else {"norm": None if made.norm == "none" else made.norm}
-    return {**made.to_dict(), "network": {**_plain(options), **norm_option}}
+    if "norm" in network_options(network):
+        options["norm"] = None if made.norm == "none" else made.norm
+    return {**made.to_dict(), "network": _plain(options)}
 
 
 def divisor_of(

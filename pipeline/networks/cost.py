@@ -55,4 +55,5 @@ def measure_cost(network: Network, size: Sequence[int], batch: int = 1) -> Cost:
 
 def _storage(tensor: Tensor) -> int:
     """Identify a tensor's memory, on the meta device too."""
-    return tensor.untyped_storage()._cdata
+    address: int = tensor.untyped_storage()._cdata
+    return address

@@ -75,10 +75,10 @@ class UNet3D(EncoderDecoder):
         )
         self.padded = self.paddable = padded
 
-    def next_size(self, size: Sequence[int]) -> tuple[int, ...]:
+    def round_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Round each axis up to 8 m (padded) or to 8 m + 4, at least 92."""
         if self.padded:
-            return super().next_size(size)
+            return super().round_size(size)
         return tuple(max(SMALLEST, -(-(n - 4) // 8) * 8 + 4) for n in size)
 
     def output_size(self, n: int) -> int:

@@ -81,7 +81,7 @@ class UNetBilinear(EncoderDecoder):
         for level in range(len(self.widths) - DROPPED_LEVELS, len(self.widths)):
             self.encoder[level] = chain(self.encoder[level], DROPOUT[spatial_dims](dropout))
 
-    def next_size(self, size: Sequence[int]) -> tuple[int, ...]:
+    def round_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Take any size that leaves one voxel at the bottleneck."""
         return tuple(max(n, least) for n, least in zip(size, self.smallest, strict=True))
 

@@ -63,7 +63,7 @@ class UNetValid(EncoderDecoder):
             for level in DROPPED_LEVELS:
                 self.encoder[level] = chain(self.encoder[level], nn.Dropout(probability))
 
-    def next_size(self, size: Sequence[int]) -> tuple[int, ...]:
+    def round_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Round each axis up to 16 m + 12, at least 188."""
         return tuple(max(SMALLEST, -(-(n - 12) // 16) * 16 + 12) for n in size)
 

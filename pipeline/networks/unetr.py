@@ -79,9 +79,13 @@ class UNETR(LevelNetwork):
         if deep_supervision:
             self.add_heads([factor * feature_size for factor in (2, 4, 8)])
 
-    def next_size(self, size: Sequence[int]) -> tuple[int, ...]:
+    def round_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Return the one size that this network takes."""
         return self.img_size
+
+    def bottleneck_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Size of the coarsest tensor with instance norm; tokens have layer norm."""
+        return tuple(n // (PATCH // 2) for n in size)
 
     def decode(self, x: Tensor) -> list[Tensor]:
         """Walk down and up; return the decoder's tensors, finest first."""

@@ -224,17 +224,18 @@ def read_case(case: Case) -> tuple[Volume, NDArray[Any]]:
 
 def _merge(facts: Sequence[_CaseFacts], manifest: Manifest, cases: Sequence[Case]) -> Fingerprint:
     """Pool the cases' facts."""
-    channels = {f.samples.shape[0] for f in facts}
-    if len(channels) > 1:
-        odd = next(
-            c.id
-            for c, f in zip(cases, facts, strict=True)
-            if f.samples.shape[0] != facts[0].samples.shape[0]
-        )
-        raise DataError(
-            f"{odd} has another number of channels than {cases[0].id}",
-            hint="all cases of a set need the same channels",
-        )
+    for case, fact in zip(cases, facts, strict=True):
+        if len(fact.samples) != len(facts[0].samples):
+            raise DataError(
+                f"{case.id} has {len(fact.samples)} channels, {cases[0].id} has "
+                f"{len(facts[0].samples)}",
+                hint="all cases of a set need the same channels",
+            )
+        if len(fact.shape) != len(facts[0].shape):
+            raise DataError(
+                f"{case.id} is {len(fact.shape)}D, {cases[0].id} is {len(facts[0].shape)}D",
+                hint="volumes and pictures need a manifest each",
+            )
     pooled = np.concatenate([f.samples for f in facts], axis=1)
     low, high = np.percentile(pooled, (0.5, 99.5), axis=1)
     intensity = tuple(

@@ -60,3 +60,27 @@ def slice_axis(spacing: Sequence[float] | None, shape: Sequence[int]) -> int:
     if spacing is None:
         return 2
     return max(range(len(shape)), key=lambda i: (round(spacing[i], 3), i))
+
+
+def planned_interval(
+    cases: int, shape: Sequence[int], patch: Sequence[int], patches: int, *, sliced: bool
+) -> tuple[int, str]:
+    """Epochs between validations, so that these cost at most a tenth of the training.
+
+    Forward and backward of a training patch cost three forwards. A validation case is covered by
+    windows that overlap by half along each axis.
+
+    Args:
+        cases: Validation cases.
+        shape: The median case on the planned grid.
+        patch: Training patch and window.
+        patches: Training patches per epoch.
+        sliced: A 2D network walks through volumes.
+    """
+    if sliced:
+        volume = math.prod(shape) * 4
+    else:
+        windows = [math.ceil(2 * n / p) for n, p in zip(shape, patch, strict=True)]
+        volume = math.prod(windows) * math.prod(patch)
+    interval = max(1, math.ceil(cases * volume / (0.1 * 3 * patches * math.prod(patch))))
+    return interval, "validation costs at most a tenth of the training, by voxels computed"

@@ -7,10 +7,17 @@ from typing import Any
 
 from pipeline.errors import InvalidValueError, UnknownNameError
 from pipeline.planning.augmentation import NO_AUGMENTATION, planned_augmentation
+from pipeline.planning.classes import planned_sampling, planned_weights
 from pipeline.planning.fingerprint import Fingerprint
-from pipeline.planning.geometry import planned_patch, planned_spacing, slice_axis
+from pipeline.planning.geometry import (
+    planned_interval,
+    planned_patch,
+    planned_spacing,
+    slice_axis,
+)
+from pipeline.planning.overrides import Overrides
 from pipeline.planning.presets import PRESETS, Preset
-from pipeline.planning.windows import window_interval
+from pipeline.planning.windows import window_intervals
 
 NORMALISATIONS = ("window", "zscore")
 NORMS = ("batch", "instance", "group", "none")
@@ -33,8 +40,6 @@ class Plan:
         epoch_length: Updates per epoch.
         learning_rate: Peak of the schedule.
         norm: Norm of the network.
-        widths: Channels of the network's levels, finest first; None: the network's own preset.
-        strides: Pooling factors between levels, per axis; None: 2 everywhere.
         class_weights: Weights of the cross-entropy, background first; None: none.
         sampling: Probability that a patch is centred on background and on each class.
         augment: Sizes and probabilities of the random transforms.
@@ -63,23 +68,6 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings."""
         return {k: _plain(v) for k, v in asdict(self).items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """Values that the user set; None keeps the planned one."""
-
-    window: str | Sequence[float] | None = None
-    spacing: Sequence[float] | None = None
-    normalisation: str | None = None
-    patch: Sequence[int] | None = None
-    batch_size: int | None = None
-    epoch_length: int | None = None
-    learning_rate: float | None = None
-    norm: str | None = None
-    class_weights: Sequence[float] | str | None = None
-    augment: Mapping[str, Any] | bool | None = None
-    val_interval: int | None = None
 
 
 def make_plan(
@@ -163,8 +151,12 @@ class _Draft:
         _above_zero("learning_rate", rate)
         weights = self._weights()
         augment = self._augment()
+        cases, sliced = facts.validation_cases, axis is not None
         interval = int(
-            self.value("val_interval", lambda: self._interval(patch, batch, length, shape))
+            self.value(
+                "val_interval",
+                lambda: planned_interval(cases, shape, patch, batch * length, sliced=sliced),
+            )
         )
         _above_zero("val_interval", interval)
         self.why["sampling"] = (
@@ -210,7 +202,7 @@ class _Draft:
         given = self.user.window if self.user.window is not None else self.facts.window
         if given is not None:
             self.why["window"] = "set by the user" if self.user.window else "named in the manifest"
-            return (window_interval(given),) * self.facts.channels
+            return window_intervals(given, self.facts.channels)
         self.why["window"] = (
             "percentiles 0.5 and 99.5 of the foreground, widened by half their distance at both "
             "ends, so that what surrounds a structure keeps its contrast"
@@ -308,46 +300,6 @@ class _Draft:
 
     def _length(self) -> tuple[int, str]:
         return self.preset.epoch_length, "the preset's; a state is kept after each epoch"
-
-    def _interval(
-        self, patch: tuple[int, ...], batch: int, length: int, shape: tuple[int, ...]
-    ) -> tuple[int, str]:
-        """Forward and backward cost three forwards; validation may cost a tenth of training."""
-        windows = [math.ceil(2 * n / p) for n, p in zip(shape[-len(patch) :], patch, strict=True)]
-        volume = math.prod(windows) * math.prod(patch)
-        if self.dims < self.facts.dims:
-            volume = math.prod(shape) * 4
-        validation = self.facts.validation_cases * volume
-        training = 3 * length * batch * math.prod(patch)
-        interval = max(1, math.ceil(validation / (0.1 * training)))
-        return interval, "validation costs at most a tenth of the training, by voxels computed"
-
-
-def planned_sampling(shares: Sequence[float]) -> tuple[float, ...]:
-    """Probability that a patch is centred on background and on each class.
-
-    A third anywhere (nearly always background); the rest by share to the power -1/3, so that a
-    rare class is seen often and a common one still.
-    """
-    present = [s if s > 0 else math.inf for s in shares[1:]]
-    raw = [s ** (-1 / 3) for s in present]
-    total = sum(raw)
-    if total == 0:
-        return (1.0, *(0.0 for _ in raw))
-    return (round(1 / 3, 6), *(round(2 / 3 * r / total, 6) for r in raw))
-
-
-def planned_weights(shares: Sequence[float], head: str) -> tuple[tuple[float, ...] | None, str]:
-    """Weights of the cross-entropy: share to the power -1/2, scaled to a mean weight of 1."""
-    if head == "sigmoid":
-        return None, "regions: each has its own Dice"
-    if min(shares) >= 0.05:
-        return None, "every class has at least 5 % of the voxels"
-    floor = max(1e-5, min((s for s in shares if s > 0), default=1.0))
-    raw = [max(s, floor) ** -0.5 for s in shares]
-    scale = sum(w * s for w, s in zip(raw, shares, strict=True))
-    why = "share to the power -1/2, mean 1 over voxels; they fade until 70 % of the training"
-    return tuple(round(w / scale, 5) for w in raw), why
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

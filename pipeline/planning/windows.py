@@ -46,8 +46,27 @@ def window_interval(window: str | Sequence[float]) -> tuple[float, float]:
                 f"no CT window {window!r}", hint=f"use {', '.join(near)} or [level, width] in HU"
             )
         return WINDOWS[window].interval
-    if len(window) != 2 or not window[1] > 0:
+    numbers = all(isinstance(v, int | float) for v in window)
+    if len(window) != 2 or not numbers or not window[1] > 0:
         raise InvalidValueError(
             f"window is {list(window)}", hint="give [level, width] in HU with a width above 0"
         )
     return Window(float(window[0]), float(window[1])).interval
+
+
+def window_intervals(
+    window: str | Sequence[float] | Sequence[Sequence[float]], channels: int
+) -> tuple[tuple[float, float], ...]:
+    """Return lower and upper end of each channel, from one window for all or from one for each.
+
+    Raises:
+        UnknownNameError: No window has this name.
+        InvalidValueError: Another number of windows than channels, or one that is no window.
+    """
+    if isinstance(window, str) or not all(isinstance(w, Sequence) for w in window) or not window:
+        return (window_interval(window),) * channels  # type: ignore[arg-type]
+    if len(window) != channels:
+        raise InvalidValueError(
+            f"{len(window)} windows for {channels} channels", hint="give one, or one for each"
+        )
+    return tuple(window_interval(w) for w in window)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import torch
 from monai.transforms import Compose, Randomizable
 from torch.utils.data import Dataset
 
+from pipeline.errors import ResourceError
 from pipeline.progress import progress
 from pipeline.settings import cache_dir
 
@@ -98,17 +99,30 @@ class PreparedDataset(Dataset[Item]):
             return place
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix="."))
-        for key in TENSORS:
-            if key in item:
-                np.save(temporary / f"{key}.npy", item[key].numpy())
-        for index, found in enumerate(item.get("indices", ())):
-            np.save(temporary / f"indices-{index:04}.npy", found)
-        (temporary / "case.json").write_text(json.dumps({"case": item.get("case")}))
+        try:
+            write_item(temporary, item)
+        except OSError as error:
+            shutil.rmtree(temporary)
+            raise ResourceError(
+                f"{item.get('case')} can't be kept in {self.folder}: "
+                f"{error.strerror or 'the disk is full'}",
+                hint="make room, set UNETWORKS_CACHE to another disk, or raise --cache_gb",
+            ) from error
         try:
             temporary.rename(place)
         except OSError:  # another process was first
             shutil.rmtree(temporary)
         return place
+
+
+def write_item(folder: Path, item: Item) -> None:
+    """Write a prepared case as files that can be memory-mapped."""
+    for key in TENSORS:
+        if key in item:
+            np.save(folder / f"{key}.npy", item[key].numpy())
+    for index, found in enumerate(item.get("indices", ())):
+        np.save(folder / f"indices-{index:04}.npy", found)
+    (folder / "case.json").write_text(json.dumps({"case": item.get("case")}))
 
 
 def load_item(place: Path) -> Item:

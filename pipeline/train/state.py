@@ -79,7 +79,7 @@ class StateSaver:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(self.path) as temporary:
                 torch.save(state, temporary)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ResourceError) as error:
             raise ResourceError(
                 f"the state of epoch {engine.state.epoch} can't be written to {self.path.parent}: "
                 f"{getattr(error, 'strerror', None) or 'the disk is full'}",

@@ -1,5 +1,6 @@
 """One update of the weights, in the precision and memory format that is fastest here."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 
 from pipeline.errors import DataError
+from pipeline.train.allocator import keep_large_blocks
 from pipeline.train.average import Average
 
 
@@ -68,7 +70,8 @@ class TrainStep:
         clip: Largest norm of all gradients together; None: not clipped.
 
     Raises:
-        DataError: At the call, for a loss that is not finite; the batch's cases are named.
+        DataError: At the call, for a loss or gradients that are not finite; the batch's cases
+            are named, and the weights are those before.
     """
 
     def __init__(self, average: Average, clip: float | None = 5.0) -> None:
@@ -77,8 +80,9 @@ class TrainStep:
         self.scaler: torch.amp.GradScaler | None = None
 
     def use(self, choice: Choice, network: nn.Module, device: torch.device) -> None:
-        """Bring network and average into the chosen form."""
+        """Bring network, average and allocator into the chosen form."""
         self.choice = choice
+        keep_large_blocks(choice.keep_memory)
         for module in (network, self.average.module):
             for parameter in module.parameters():
                 if parameter.ndim in (4, 5):
@@ -97,32 +101,44 @@ class TrainStep:
         optimizer.zero_grad(set_to_none=True)
         loss = forward_loss(network, engine.loss_function, image, label, self.choice)
         value = float(loss.detach())
-        if value != value or value in (float("inf"), float("-inf")):
-            raise non_finite(value, batch.get("case", ()), engine)
-        self._descend(network, optimizer, loss)
+        cases = batch.get("case", ())
+        if not math.isfinite(value):
+            raise non_finite("loss", value, cases, engine)
+        norm = self._descend(network, optimizer, loss)
+        if not math.isfinite(norm):
+            raise non_finite("norm of the gradients", norm, cases, engine)
         self.average.update(network)
         return {"loss": value}
 
-    def _descend(self, network: nn.Module, optimizer: Any, loss: Tensor) -> None:
-        """Backward pass and optimizer step, with a scaled loss under float16."""
-        scaler = self.scaler
+    def _descend(self, network: nn.Module, optimizer: Any, loss: Tensor) -> float:
+        """Backward pass and optimizer step, with a scaled loss under float16.
+
+        Returns:
+            Norm of the gradients; where it is not finite no step was taken. 0 where it is not
+            known or where a scaler deals with it.
+        """
+        scaler, norm = self.scaler, 0.0
         (loss if scaler is None else scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
         if self.clip is not None:
             if scaler is not None:
                 scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(network.parameters(), self.clip)
-        if scaler is None:
-            optimizer.step()
-        else:
+            total = nn.utils.clip_grad_norm_(network.parameters(), self.clip)
+            norm = float(total) if scaler is None else 0.0
+        if scaler is not None:
             scaler.step(optimizer)
             scaler.update()
+        elif math.isfinite(norm):
+            optimizer.step()
+        return norm
 
 
-def non_finite(value: float, cases: Sequence[str] | str, engine: Engine) -> DataError:
-    """The refusal of a loss that is no number."""
+def non_finite(
+    what: str, value: float, cases: Sequence[str] | str, engine: Engine
+) -> DataError:
+    """The refusal of a loss, or of gradients, that are no number."""
     names = cases if isinstance(cases, str) else ", ".join(sorted(set(cases)))
     return DataError(
-        f"the loss is {value} in epoch {engine.state.epoch}, update {engine.state.iteration}, "
+        f"the {what} is {value} in epoch {engine.state.epoch}, update {engine.state.iteration}, "
         f"with the cases {names}",
         hint="look at these images, or lower --learning_rate; the last good state is kept",
     )

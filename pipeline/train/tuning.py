@@ -85,10 +85,10 @@ def tune(
     if path.is_file() and not again:
         stored = json.loads(path.read_text())
         return Choice(**stored["choice"]), f"{stored['line']} (kept from an earlier run)"
+    state = torch.get_rng_state()
     image = torch.rand(tuple(shape), device=device)
     label = torch.zeros((shape[0], label_channels, *shape[2:]), dtype=torch.uint8, device=device)
     bench = Bench(copy.deepcopy(network).train(), copy.deepcopy(loss), image, label)
-    state = torch.get_rng_state()
     choice, line = _race(bench, device, amp)
     torch.set_rng_state(state)
     keep_large_blocks(choice.keep_memory)

@@ -1,5 +1,6 @@
 """Validation at intervals and at the end, and the best weights by it."""
 
+import math
 from typing import Any
 
 import torch
@@ -63,7 +64,8 @@ class BestWeights:
         """Keep the weights if they are the best."""
         metric = float(engine.state.metrics[engine.state.key_metric_name])
         self.history.append([engine.state.epoch, metric])
-        if self.metric is None or metric > self.metric:
+        # a validation in which every class is rightly absent is no number and proves nothing
+        if self.metric is None or math.isnan(self.metric) or metric > self.metric:
             self.metric, self.epoch = metric, engine.state.epoch
             self.state = {
                 k: v.detach().cpu().clone() for k, v in self.average.module.state_dict().items()

@@ -7,7 +7,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from pipeline.errors import InvalidValueError
+from pipeline.errors import DataError, InvalidValueError
 
 
 class Normalised(MapTransform):
@@ -25,6 +25,7 @@ class Normalised(MapTransform):
 
     Raises:
         InvalidValueError: Another normalisation, or `window` without intervals.
+        DataError: At the call, for another number of channels than windows.
     """
 
     def __init__(
@@ -53,6 +54,11 @@ class Normalised(MapTransform):
 
     def _clip(self, image: torch.Tensor) -> torch.Tensor:
         assert self.window is not None
+        if len(self.window) != image.shape[0]:
+            raise DataError(
+                f"{image.shape[0]} channels and windows for {len(self.window)}",
+                hint="give the channels that the windows were planned for",
+            )
         shape = (-1,) + (1,) * (image.ndim - 1)
         low = torch.tensor([w[0] for w in self.window], dtype=torch.float32).view(shape)
         high = torch.tensor([w[1] for w in self.window], dtype=torch.float32).view(shape)

@@ -1,0 +1,64 @@
+"""From stored values to HU: slope and intercept of that very slice, or a refusal."""
+
+from collections.abc import Sequence
+
+from pipeline.errors import DataError
+from pipeline.io.dicom.headers import DAMAGED
+from pipeline.io.dicom.slices import Slice, one_number
+
+Pair = tuple[float, float]
+
+
+def rescales(slices: Sequence[Slice], modality: str | None) -> tuple[list[Pair], list[str]]:
+    """Return (slope, intercept) of every slice, and warnings.
+
+    Raises:
+        DataError: A lookup table, a slope of 0, no number, or some slices without.
+    """
+    given = [_rescale(one, modality) for one in slices]
+    missing = [one for one, pair in zip(slices, given, strict=True) if pair is None]
+    if missing and len(missing) < len(slices):
+        raise DataError(
+            f"{missing[0].name}: no rescale, while other slices of the series have one",
+            hint=DAMAGED,
+        )
+    warnings = []
+    if missing and modality == "CT":
+        warnings.append("no rescale in a CT: values as stored, not HU")
+    if missing and any(one.attributes.get("RescaleIntercept", "").strip() for one in missing):
+        warnings.append("RescaleSlope is empty: values as stored")
+    units = {one.text("RescaleType") for one in slices} - {"", "HU"}
+    if modality == "CT" and units:
+        warnings.append(f"RescaleType is {', '.join(sorted(units))}: values are not HU")
+    return [pair or (1.0, 0.0) for pair in given], warnings
+
+
+def is_hu(slices: Sequence[Slice], modality: str | None) -> bool:
+    """Whether the values of a series are HU as far as its headers say."""
+    return modality == "CT" and all(
+        one.attributes.get("RescaleSlope", "").strip() and one.text("RescaleType") in ("", "HU")
+        for one in slices
+    )
+
+
+def _rescale(one: Slice, modality: str | None) -> Pair | None:
+    if one.attributes.get("ModalityLUTSequence"):
+        raise DataError(f"{one.name}: a Modality LUT is not read", hint="use a rescaled series")
+    slope, intercept = one_number(one, "RescaleSlope"), one_number(one, "RescaleIntercept")
+    if slope is None and (intercept is None or _excused(one, modality)):
+        return None
+    if not slope or intercept is None:
+        raise DataError(
+            f"{one.name}: rescale slope {_said(slope)}, intercept {_said(intercept)}", hint=DAMAGED
+        )
+    return slope, intercept
+
+
+def _excused(one: Slice, modality: str | None) -> bool:
+    """Whether an empty slope means none: in MR, where stored values are as good."""
+    empty = "RescaleSlope" in one.attributes
+    return empty and modality == "MR" and one_number(one, "RescaleIntercept") == 0
+
+
+def _said(number: float | None) -> str:
+    return "empty" if number is None else f"{number:g}"
