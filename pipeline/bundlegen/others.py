@@ -27,7 +27,7 @@ TESTED = {
 REQUIRED = ("nibabel", "pydicom", "pytorch-ignite", "safetensors")
 
 LOGGING = """[loggers]
-keys=root,unetworks
+keys=root,ignite,unetworks
 
 [handlers]
 keys=stderr
@@ -38,6 +38,12 @@ keys=plain
 [logger_root]
 level=WARNING
 handlers=stderr
+
+# says of each exception that there is one; the command says what it is
+[logger_ignite]
+level=CRITICAL
+handlers=
+qualname=ignite
 
 [logger_unetworks]
 level=INFO

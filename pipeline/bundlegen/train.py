@@ -140,7 +140,7 @@ def _train() -> dict[str, Any]:
             "data": "@train::data",
             "transform": "@train::preprocessing",
             "cache_gb": "@cache_gb",
-            "key": "$['train', @facts, @plan]",
+            "key": prepared_key("train"),
         },
         "sampler": {
             "_target_": "pipeline.train.EpochSampler",
@@ -170,10 +170,10 @@ def _train() -> dict[str, Any]:
             "experiment": "@experiment",
             "run_name": "$@output_dir.rstrip('/').split('/')[-1]",
             "params": "@train::settings",
+            "tags": "$dict(manifest=@facts['name'], manifest_hash=@facts['hash'])",
             "tracking_uri": "@tracking_uri",
             "optimizer": "@optimizer",
             "evaluator": "@validate::evaluator",
-            "resumed_from": "@resume",
         },
         "settings": "$engine.saved_settings(bundles.current_config(), @plan)",
         "saver": {
@@ -185,6 +185,7 @@ def _train() -> dict[str, Any]:
                 "optimizer": "@optimizer",
                 "clock": "@train::clock",
                 "best": "@validate::best",
+                "tracker": "@train::tracker",
             },
             "settings": "@train::settings",
         },
@@ -237,8 +238,9 @@ def _validate() -> dict[str, Any]:
             "_target_": "pipeline.train.prepared",
             "data": "$bundles.datalist(@manifest, 'val', @dataset_dir, @fold)",
             "transform": "@validate::preprocessing",
-            "cache_gb": "@cache_gb",
-            "key": "$['validate', @facts, @plan]",
+            # what the training cases have left
+            "cache_gb": "$getattr(@train::dataset, 'left_gb', @cache_gb)",
+            "key": prepared_key("validate"),
         },
         "dataloader": {
             "_target_": "pipeline.train.loader",
@@ -254,7 +256,14 @@ def _validate() -> dict[str, Any]:
             }
         },
         "best": {"_target_": "pipeline.train.BestWeights", "average": "@average"},
-        "handlers": ["@validate::best"],
+        "pictures": {
+            "_target_": "pipeline.train.ValidationPictures",
+            "folder": "$@output_dir + '/pictures'",
+            "facts": "@facts",
+            "spacing": "$@plan['spacing']",
+            "clock": "@train::clock",
+        },
+        "handlers": ["@validate::best", "@validate::pictures"],
         "evaluator": {
             "_target_": "SupervisedEvaluator",
             "device": "@compute_device",
@@ -267,6 +276,16 @@ def _validate() -> dict[str, Any]:
             "amp": "$@compute_device.type == 'cuda' and @amp is not False",
         },
     }
+
+
+def prepared_key(section: str) -> str:
+    """What the prepared cases of a section depend on: data, plan and the transforms as written."""
+    text = "bundles.current_config()"
+    random = f", {text}['train']['random_transforms']" if section == "train" else ""
+    return (
+        f"$[@facts, @plan, {text}['train']['deterministic_transforms']{random}, "
+        f"{text}['{section}']['preprocessing']]"
+    )
 
 
 def test_section(network: str) -> dict[str, Any]:

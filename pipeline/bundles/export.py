@@ -14,7 +14,8 @@ from pipeline.bundles.weights import State, save_weights
 from pipeline.io import atomic_path
 
 PLANNED = (
-    "spacing", "normalisation", "patch", "batch_size", "epoch_length", "learning_rate", "norm", "val_interval",
+    "spacing", "normalisation", "patch", "batch_size", "epoch_length", "learning_rate", "norm",
+    "val_interval",
 )  # fmt: skip
 SHARED = ("spatial_dims", "manifest", "dataset_dir", "fold", "preset")
 KINDS = ("train", "evaluate", "inference")
@@ -67,6 +68,7 @@ def write_configs(
         else:
             frozen.update({name: settings[name] for name in SHARED if name in settings})
             frozen["plan"] = dict(plan)
+            frozen["network_def"] = {**frozen["network_def"], **set_options(config)}
             frozen["weights"] = "$@bundle_root + '/models/model.safetensors'"
         _write_json(target / f"{kind}.json", frozen)
     _write_json(target / "metadata.json", metadata(source, facts, plan))
@@ -122,25 +124,38 @@ def write_model(
     """
     digest = save_weights(state, folder / "models")
     out = len(facts["classes"]) + (facts["head"] == "softmax")
+    given = set_options(config)
+    name = given.pop("name", config["bundle"])
+    fixed = ("spatial_dims", "in_channels", "out_channels")
+    options = {**plan["network"], **{k: v for k, v in given.items() if k not in fixed}}
     record = {
         "format": FORMAT,
         "bundle": config["bundle"],
         "intended_use": INTENDED_USE,
         "network": {
-            "name": config["bundle"],
+            "name": name,
             "spatial_dims": plan["spatial_dims"],
             "in_channels": len(facts["modality"]),
             "out_channels": out,
-            "options": plan["network"],
+            "options": options,
         },
         "facts": dict(facts),
-        "plan": dict(plan),
+        "plan": {**plan, "network": options},
         "weights": {"file": "model.safetensors", "sha256": digest},
         "versions": versions(),
         **more,
     }
     write_record(folder / "models", record)
     return record
+
+
+def set_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `network_def` holds as plain values: the bundle's name, and options that were set."""
+    return {
+        key: value
+        for key, value in config.get("network_def", {}).items()
+        if not key.startswith("_") and not str(value).startswith(("$", "@"))
+    }
 
 
 def versions() -> dict[str, str]:

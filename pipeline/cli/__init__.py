@@ -2,13 +2,15 @@
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Final
+from difflib import get_close_matches
+from typing import Final, NoReturn
 
 from pipeline import __version__
-from pipeline.errors import PipelineError
+from pipeline.errors import InvalidValueError, PipelineError, UnknownNameError
 
 COMMANDS: Final = {
     "info": "versions, device, CPU and commit: what a bug report needs",
@@ -23,9 +25,21 @@ COMMANDS: Final = {
 REPORT = "https://github.com/unetworks/unetworks/issues"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse what was typed.
+
+        Raises:
+            InvalidValueError: Always.
+        """
+        raise InvalidValueError(message, hint=f"see {self.prog} --help")
+
+
 def build_parser(command: str | None) -> argparse.ArgumentParser:
     """Return the parser; only the module of `command` is imported."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="unetworks",
         description="Medical image segmentation in 2D and 3D on MONAI. For research; no medical "
         "device. Trainings start with: python -m monai.bundle run training --config_file "
@@ -50,8 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((w for w in words if not w.startswith("-")), None)
     try:
+        if command is not None and command not in COMMANDS:
+            near = get_close_matches(command, COMMANDS, n=1) or ["--help"]
+            raise UnknownNameError(f"no command {command!r}", hint=f"try unetworks {near[0]}")
         args = build_parser(command).parse_args(words)
         code: int = importlib.import_module(f"pipeline.cli.{args.command}").run(args)
+        sys.stdout.flush()  # a closed pipe shows here rather than at the interpreter's end
     except PipelineError as error:
         print(f"error: {error.line()}", file=sys.stderr)
         return 2
@@ -59,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 143 if type(error).__name__ == "Terminated" else 130
     except BrokenPipeError:  # the reader of a pipe has gone, e.g. `| head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:
         traceback.print_exc()

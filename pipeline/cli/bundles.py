@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     if args.copy is None:
         print(folder / args.name)
         return 0
-    if args.copy.exists() and any(args.copy.iterdir()):
-        raise DataError(f"{args.copy} exists and holds files", hint="give another folder")
+    if args.copy.exists() and not (args.copy.is_dir() and not any(args.copy.iterdir())):
+        raise DataError(f"{args.copy} exists and is no empty folder", hint="give another one")
     shutil.copytree(folder / args.name, args.copy, dirs_exist_ok=True)
     print(
         f"{args.copy}; train it with: "

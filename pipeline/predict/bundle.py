@@ -10,6 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from pipeline.bundles.guard import leave, plain, refusal
+from pipeline.bundles.interrupt import exit_code, interruptible
 from pipeline.bundles.record import record_beside
 from pipeline.bundles.weights import find_weights, sha256
 from pipeline.errors import DataError
@@ -91,15 +92,16 @@ def infer(evaluator: Any, writer: MaskWriter) -> None:
     """Predict all cases of an evaluator and print where the masks are.
 
     Raises:
-        SystemExit: 2 for a refusal, 130 after Ctrl-C.
+        SystemExit: 2 for a refusal, 130 after Ctrl-C, 143 after SIGTERM.
     """
     try:
-        if not len(evaluator.data_loader):
-            raise DataError("no case to predict", hint="give --input SCAN_OR_FOLDER")
-        evaluator.run()
-    except KeyboardInterrupt:
+        with interruptible():
+            if not len(evaluator.data_loader):
+                raise DataError("no case to predict", hint="give --input SCAN_OR_FOLDER")
+            evaluator.run()
+    except KeyboardInterrupt as error:
         print(f"interrupted: {len(writer.masks)} masks are written", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(exit_code(error)) from None
     except Exception as error:
         found = refusal(error)
         if found is None:

@@ -1,6 +1,5 @@
 """What INPUT means: a file, a DICOM folder, a folder of cases, or a manifest."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +50,8 @@ def find_cases(
         DataError: Nothing is there, or no case is.
     """
     path = Path(given)
-    if path.suffix == ".json" or (not path.exists() and path.name == str(given)):
+    bare = path.name == str(given) and not path.name.lower().endswith(SUFFIXES)
+    if path.suffix == ".json" or (bare and not path.exists()):
         return _manifest_cases(str(given), cases, dataset_dir, fold)
     if not path.exists():
         raise DataError(f"{given} does not exist", hint="give a scan, a folder or a manifest")
@@ -81,22 +81,29 @@ def case_name(path: Path) -> str:
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Names of cases; equal ones get their parents' names in front until they differ."""
+    """Names of cases; equal ones get their parents' names in front until they differ.
+
+    Files that lie beside each other and differ in their extension alone, as `a.nii.gz` and
+    `a.png`, get that behind: no folder above INPUT may show in a name.
+    """
     names = [case_name(p) for p in paths]
-    depth = 1
-    while len(set(names)) < len(names) and depth < 20:
-        count = Counter(names)
-        names = [
-            f"{p.parents[depth - 1].name}__{n}" if count[n] > 1 and len(p.parents) >= depth else n
-            for n, p in zip(names, paths, strict=True)
-        ]
-        depth += 1
-    if len(set(names)) < len(names):  # one folder's a.nii.gz and a.png
-        names = [
-            f"{n}__{p.suffix.strip('.')}" if names.count(n) > 1 else n
-            for n, p in zip(names, paths, strict=True)
-        ]
-    return names
+    groups: dict[str, list[Path]] = {}
+    for name, path in zip(names, paths, strict=True):
+        groups.setdefault(name, []).append(path)
+    return [_apart(n, p, groups[n]) for n, p in zip(names, paths, strict=True)]
+
+
+def _apart(name: str, path: Path, alike: Sequence[Path]) -> str:
+    """A case's name among others that are called the same."""
+    folders = {p.parent for p in alike}
+    if len(folders) > 1:
+        depth = 1
+        while len({f.parts[-depth:] for f in folders}) < len(folders):
+            depth += 1
+        name = "__".join((*path.parent.parts[-depth:], name))
+    if sum(p.parent == path.parent for p in alike) > 1:
+        name = f"{name}__{'dicom' if path.is_dir() else path.suffix.strip('.')}"
+    return name
 
 
 def _manifest_cases(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -12,6 +12,11 @@ from pipeline.bundles.weights import find_weights, load_into, read_weights
 from pipeline.contract import Network
 from pipeline.errors import DataError
 from pipeline.networks import build_network
+
+NEEDED: Final = {
+    "facts": ("classes", "values", "head", "modality", "dims"),
+    "plan": ("spacing", "normalisation", "window", "patch", "overlap", "slice_axis"),
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,13 @@ def open_model(bundle: str | Path, device: torch.device) -> Model:
             hint="its configs would run code; give --trust if you know where it comes from",
         )
     record = read_record(folder, check=True)
+    for part, keys in NEEDED.items():
+        missing = [key for key in keys if key not in record[part]]
+        if missing:
+            raise DataError(
+                f"{folder / 'model.json'}: {part} has no {', '.join(missing)}",
+                hint="copy the folder again",
+            )
     weights = find_weights(folder / record["weights"]["file"])
     network = network_of(record)
     load_into(network, read_weights(weights), weights)

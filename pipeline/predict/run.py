@@ -1,11 +1,13 @@
 """Prediction of one case or of many: `unetworks predict` as a function."""
 
+import re
 import resource
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pipeline.bundles.guard import refusal
 from pipeline.bundles.settings import pick_device
@@ -22,6 +24,8 @@ from pipeline.predict.outputs import (
 )
 from pipeline.predict.segment import segment
 from pipeline.progress import progress
+
+UID: Final = re.compile(r"\b[0-2](?:\.\d+){3,}\b")
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def predict(
     device = pick_device(chosen.device)
     models = [open_model(bundle, device) for bundle in given]
     _alike(models)
+    _check_probabilities(chosen.probabilities, models[0])
     cases = find_cases(
         input,
         cases=chosen.cases,
@@ -112,7 +117,9 @@ def predict(
             if found is None and not isinstance(error, MemoryError):
                 raise
             reason = found.line() if found else "out of memory; use a machine with more"
-            append_ledger(folder, _line(case, "failed", began, models, error=stored(reason, input)))
+            if not single:
+                error_line = stored(reason, input, case)
+                append_ledger(folder, _line(case, "failed", began, models, error=error_line))
             if len(cases) == 1:
                 raise (found or DataError(f"{case.id}: out of memory", hint=reason)) from error
             outcome.failed.append((case.id, reason))
@@ -142,11 +149,13 @@ def _one(case: InputCase, path: Path, models: Sequence[Model], options: Options)
     write_json(path.with_name(f"{stem}.json"), record)
 
 
-def stored(reason: str, given: str | Path) -> str:
-    """A refusal as it may be kept on disk: no folder above INPUT."""
-    base = str(given).rstrip("/")
-    parent = str(Path(base).parent)
-    return reason.replace(f"{parent}/", "") if parent not in (".", "/") else reason
+def stored(reason: str, given: str | Path, case: InputCase) -> str:
+    """A refusal as it may be kept on disk: no folder above INPUT, no UID."""
+    for path in (Path(given), *case.images):
+        for form in (path, path.absolute(), path.resolve()):
+            if str(form.parent) not in (".", form.anchor):
+                reason = reason.replace(f"{form.parent}/", "")
+    return UID.sub("[UID]", reason)
 
 
 def peak_gib() -> float:
@@ -168,6 +177,19 @@ def _line(
         "sha256": [m.digest for m in models],
         **more,
     }
+
+
+def _check_probabilities(names: Sequence[str] | None, model: Model) -> None:
+    """Refuse what `write_probabilities` could not write, before any case is predicted."""
+    if names is None:
+        return
+    if model.facts["dims"] == 2:
+        raise InvalidValueError(
+            "probabilities are written for scans only", hint="leave --probabilities out"
+        )
+    for name in names:
+        if name not in model.classes:
+            raise InvalidValueError(f"no class {name!r}", hint=f"use {', '.join(model.classes)}")
 
 
 def _alike(models: Sequence[Model]) -> None:

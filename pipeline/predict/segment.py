@@ -67,11 +67,11 @@ def segment(
     """
     stages = Stages()
     parts: list[tuple[torch.Tensor, MetaTensor]] = []
+    files = {"image": [str(p) for p in case.images], "series": case.series}
+    read = image_preparation(models[0].plan)(files, end=1)
     for model in models:
-        image = image_preparation(model.plan)(
-            {"image": [str(p) for p in case.images], "series": case.series}
-        )["image"]
-        _check(case, image, model, force_modality)
+        _check(case, read["image"], model, force_modality)
+        image = image_preparation(model.plan)(read, start=1)["image"]
         stages.done("read")
         parts.append((_logits(model, image, overlap), image))
         stages.done("network")

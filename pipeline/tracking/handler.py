@@ -106,6 +106,14 @@ class TrackingHandler:
                 resumed_from=self.resumed_from,
             )
 
+    def state_dict(self) -> dict[str, str | None]:
+        """What a resumed run says of this one."""
+        return {"run_id": self.run.run_id}
+
+    def load_state_dict(self, state: Mapping[str, str | None]) -> None:
+        """Go on with the run of `state_dict`."""
+        self.resumed_from = state["run_id"]
+
     def log_artifacts(self, path: str | Path, folder: str | None = None) -> None:
         """Copy a file, or the files of a folder, to the run's artifacts."""
         self.run.log_artifacts(path, folder)

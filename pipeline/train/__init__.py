@@ -3,6 +3,7 @@
 from pipeline.train.average import Average
 from pipeline.train.dataset import PreparedDataset
 from pipeline.train.parts import loader, place, prepared
+from pipeline.train.pictures import ValidationPictures
 from pipeline.train.report import EpochLog, ScoreTable
 from pipeline.train.sampling import EpochSampler, EpochSeed
 from pipeline.train.schedule import Clock, WarmCosine
@@ -24,6 +25,7 @@ __all__ = [
     "TrainStep",
     "Training",
     "Validation",
+    "ValidationPictures",
     "WarmCosine",
     "evaluate",
     "loader",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,9 @@ class PreparedDataset(Dataset[Item]):
             it are written to the cache folder and memory-mapped.
         key: Whatever else the prepared cases depend on (plan, facts); names their folder.
         label: Words for the progress bar.
+
+    Attributes:
+        left_gb: Memory that was not needed, in GiB.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class PreparedDataset(Dataset[Item]):
         steps = list(transform.transforms)
         first = next((i for i, t in enumerate(steps) if isinstance(t, Randomizable)), len(steps))
         self.fixed, self.random = Compose(steps[:first]), Compose(steps[first:])
-        budget = psutil.virtual_memory().available / 2 if cache_gb is None else cache_gb * 2**30
+        budget = _free_memory() / 2 if cache_gb is None else cache_gb * 2**30
         self.folder = cache_dir() / "prepared" / _digest(key)
         self.items: list[Item | Path] = []
         for case in progress(data, label):
@@ -58,8 +62,12 @@ class PreparedDataset(Dataset[Item]):
             if item is None:
                 item = self._prepare(case)
             size = sum(item[k].nelement() * item[k].element_size() for k in TENSORS if k in item)
-            budget -= size
-            self.items.append(item if budget >= 0 else self._store(case, item))
+            if size <= budget:
+                budget -= size
+                self.items.append(item)
+            else:
+                self.items.append(self._store(case, item))
+        self.left_gb = budget / 2**30
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -136,6 +144,11 @@ def load_item(place: Path) -> Item:
     if indices:
         item["indices"] = [np.load(path) for path in indices]
     return item
+
+
+def _free_memory() -> float:
+    """Free memory in bytes, for each of the processes that `torchrun` started here."""
+    return float(psutil.virtual_memory().available) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def _digest(key: Any) -> str:

@@ -138,7 +138,7 @@ class ScoreTable:
             label,
             single,
             names,
-            self.pictures / f"{case['case']}.png",
+            self.pictures / f"test-{case['case']}.png",
             affine=image.affine,
             window=self.window,
             title=f"{case['case']}: mean Dice {mean}",

@@ -132,9 +132,7 @@ class TrainStep:
         return norm
 
 
-def non_finite(
-    what: str, value: float, cases: Sequence[str] | str, engine: Engine
-) -> DataError:
+def non_finite(what: str, value: float, cases: Sequence[str] | str, engine: Engine) -> DataError:
     """The refusal of a loss, or of gradients, that are no number."""
     names = cases if isinstance(cases, str) else ", ".join(sorted(set(cases)))
     return DataError(

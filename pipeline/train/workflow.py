@@ -1,11 +1,12 @@
 """A whole training: from the first step to scores, pictures and a bundle to take away."""
 
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,14 @@ class Training:
             SystemExit: 2 for a refusal, 130 after Ctrl-C, 143 after SIGTERM.
         """
         began = time.monotonic()
+        claimed = False
         try:
+            state = self._load()
             if distributed.leads():
                 claim_folder(self.output_dir, resume=self.resume is not None)
+                claimed = True
             with interruptible(), self._logged(), tracked(self.tracker.run):
-                self._prepare()
+                self._prepare(state)
                 self.trainer.run()
                 if distributed.leads():
                     self._finish(began)
@@ -104,6 +108,8 @@ class Training:
             found = refusal(error)
             if found is None:
                 raise
+            if claimed and self.trainer.state.iteration == 0:
+                shutil.rmtree(self.folder)  # refused before the first update: ours, and of no use
             raise leave(found) from error
         finally:
             distributed.leave()
@@ -114,18 +120,25 @@ class Training:
             return "no epoch was finished, nothing is kept"
         return f"the last full state is {self.saver.path}; go on with --resume {self.output_dir}"
 
-    def _prepare(self) -> None:
-        """Bring weights, form and state into place, and write the run's configs."""
-        inner = unwrapped(self.network)
+    def _load(self) -> dict[str, Any] | None:
+        """Bring weights and state into place, before anything is written; return the state."""
         if self.weights is not None:
             path = find_weights(self.weights)
-            state = read_weights(path)
-            for network in (inner, self.average.module):
-                load_into(network, state, path, new_head=self.new_head)
-        state_to_resume = load_state(self.folder) if self.resume is not None else None
-        self.step.use(self._choose(inner, state_to_resume), inner, self._device())
-        if state_to_resume is not None:
-            self._resume(state_to_resume)
+            weights = read_weights(path)
+            for network in (unwrapped(self.network), self.average.module):
+                load_into(network, weights, path, new_head=self.new_head)
+        if self.resume is None:
+            return None
+        state = load_state(self.folder)
+        self._resume(state)
+        return state
+
+    def _prepare(self, state: Mapping[str, Any] | None) -> None:
+        """Choose how updates are computed, and write the run's configs."""
+        inner = unwrapped(self.network)
+        self.step.use(self._choose(inner, state), inner, self._device())
+        if state is not None:
+            logger.info("resumed after epoch %d (%.0f s)", state["epoch"], self.clock.before_s)
         if distributed.leads():
             write_configs(self.folder, self.source, self.config, self.facts, self.plan)
             logger.info("run %s", self.output_dir)
@@ -134,6 +147,7 @@ class Training:
         """How updates are computed: as before a resume, else as measured."""
         if state is not None:
             choice = Choice(**state["choice"])
+            choice = choice if self.amp is None else replace(choice, amp=self.amp)
         else:
             plan, facts = self.plan, self.facts
             shape = (plan["batch_size"], len(facts["modality"]), *plan["patch"])
@@ -148,14 +162,20 @@ class Training:
         return choice
 
     def _resume(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a state.
+
+        Raises:
+            DataError: It is of a run with other settings, or of one that has ended.
+        """
         restore(state, self.trainer, self.network, self.saver.parts, self.saver.settings)
         limit = self.clock.max_epochs
         if limit is not None and state["epoch"] >= limit:
             raise DataError(
                 f"the run has its {state['epoch']} epochs", hint="give a larger --max_epochs"
             )
-        logger.info("resumed after epoch %d (%.0f s)", state["epoch"], self.clock.before_s)
+        minutes = self.clock.max_minutes
+        if minutes is not None and self.clock.before_s >= 60 * minutes:
+            raise DataError(f"the run has its {minutes:g} minutes", hint="give more --max_minutes")
 
     def _device(self) -> torch.device:
         return torch.device(self.trainer.state.device)

@@ -25,7 +25,7 @@ def rescales(slices: Sequence[Slice], modality: str | None) -> tuple[list[Pair],
     warnings = []
     if missing and modality == "CT":
         warnings.append("no rescale in a CT: values as stored, not HU")
-    if missing and any(one.attributes.get("RescaleIntercept", "").strip() for one in missing):
+    elif any("RescaleSlope" in one.attributes for one in missing):
         warnings.append("RescaleSlope is empty: values as stored")
     units = {one.text("RescaleType") for one in slices} - {"", "HU"}
     if modality == "CT" and units:
@@ -45,7 +45,7 @@ def _rescale(one: Slice, modality: str | None) -> Pair | None:
     if one.attributes.get("ModalityLUTSequence"):
         raise DataError(f"{one.name}: a Modality LUT is not read", hint="use a rescaled series")
     slope, intercept = one_number(one, "RescaleSlope"), one_number(one, "RescaleIntercept")
-    if slope is None and (intercept is None or _excused(one, modality)):
+    if slope is None and _excused(one, intercept, modality):
         return None
     if not slope or intercept is None:
         raise DataError(
@@ -54,10 +54,11 @@ def _rescale(one: Slice, modality: str | None) -> Pair | None:
     return slope, intercept
 
 
-def _excused(one: Slice, modality: str | None) -> bool:
-    """Whether an empty slope means none: in MR, where stored values are as good."""
-    empty = "RescaleSlope" in one.attributes
-    return empty and modality == "MR" and one_number(one, "RescaleIntercept") == 0
+def _excused(one: Slice, intercept: float | None, modality: str | None) -> bool:
+    """Whether the lack of a slope means none: absent, or empty in MR with nothing to add."""
+    if "RescaleSlope" not in one.attributes:
+        return intercept is None
+    return modality == "MR" and not intercept
 
 
 def _said(number: float | None) -> str:

@@ -4,6 +4,7 @@ It is started as `python -m pipeline.io.dicom.worker`; `decode.py` is the other 
 is a line of JSON and the code stream, an answer a line of JSON and the decoded bytes.
 """
 
+import importlib
 import json
 import resource
 import sys
@@ -31,14 +32,16 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any], stream: bytes, sink: BinaryIO) -> None:
+    reply: dict[str, Any]
+    data = b""
     try:
         array = np.ascontiguousarray(_decode(request, stream))
+        data = array.tobytes()
+        reply = {"shape": array.shape, "dtype": array.dtype.str}
     except MemoryError:
-        reply, data = {"error": "out of the decoder's memory"}, b""
+        reply = {"error": "out of the decoder's memory"}
     except Exception as error:  # decoders raise whatever they trip over
-        reply, data = {"error": " ".join(f"{error}".split())[:200] or type(error).__name__}, b""
-    else:
-        reply, data = {"shape": array.shape, "dtype": array.dtype.str}, array.tobytes()  # type: ignore[dict-item]
+        reply = {"error": " ".join(str(error).split())[:200] or type(error).__name__}
     sink.write(json.dumps({**reply, "length": len(data)}).encode() + b"\n")
     sink.write(data)
     sink.flush()
@@ -73,8 +76,7 @@ def _decode(request: dict[str, Any], stream: bytes) -> Array:
 
 def _extended(request: dict[str, Any], stream: bytes) -> Array:
     """Return a frame of 12-bit JPEG, which pydicom does not pass on to gdcm, through gdcm."""
-    import gdcm
-
+    gdcm: Any = importlib.import_module("gdcm")
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(stream)
     fragments = gdcm.SequenceOfFragments.New()
@@ -85,8 +87,8 @@ def _extended(request: dict[str, Any], stream: bytes) -> Array:
     image.SetNumberOfDimensions(2)
     image.SetDimensions((request["columns"], request["rows"], 1))
     image.SetDataElement(element)
-    kind = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    grey = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(request["syntax"])))
     bits = request["bits_stored"]
     image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, request["pixel_representation"]))

@@ -1,0 +1,203 @@
+"""All pixels of a series in one array: read into place, rescaled there, checked on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import DataError
+from pipeline.io.dicom.codecs import is_lossy
+from pipeline.io.dicom.decode import Decoder
+from pipeline.io.dicom.entries import Entry, FileEntry, MemoryEntry
+from pipeline.io.dicom.fragments import code_streams
+from pipeline.io.dicom.headers import DAMAGED, Header
+from pipeline.io.dicom.rescales import Pair
+from pipeline.io.dicom.slices import Slice
+from pipeline.io.dicom.storage import Storage, meaningful, storage
+from pipeline.io.values import Array, rescale, widest
+
+PADDING_SHARE = 1e-3
+"""Share of padding voxels from which on a warning tells of them."""
+
+_INT16 = np.iinfo(np.int16)
+_SHORTS = (np.dtype("<i2"), np.dtype("<u2"))
+
+
+class Frames:
+    """Stored pixels of slices, from native and compressed files alike.
+
+    A file of many frames is unpacked, or cut into its code streams, once for all of them.
+    """
+
+    def __init__(self, slices: Sequence[Slice]) -> None:
+        pixels = max((one.rows * one.columns for one in slices), default=0)
+        self._decoder = Decoder(pixels)
+        self._unpacked: tuple[Header | None, Entry | None] = (None, None)
+        self._streams: tuple[Header | None, list[bytes]] = (None, [])
+
+    def __enter__(self) -> "Frames":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._decoder.__exit__(None, None, None)
+
+    def stored(self, one: Slice, layout: Storage) -> Array:
+        """Return `(rows, columns)` as stored, in the machine's byte order.
+
+        Raises:
+            DataError: Cut, damaged, or compressed in a way that is not read.
+        """
+        if layout.native:
+            return self._native(one, layout)
+        if self._streams[0] is not one.header:
+            self._streams = (one.header, code_streams(one))
+        array = self._decoder.frame(one, layout, self._streams[1][one.frame])
+        return array.astype(layout.dtype.newbyteorder("="), copy=False)
+
+    def read_into(self, view: npt.NDArray[np.int16], one: Slice, layout: Storage) -> None:
+        """Fill `(rows, columns)` with 16-bit pixels as stored, without a copy where possible."""
+        if not layout.native:
+            view.view(layout.dtype)[...] = self.stored(one, layout)
+            return
+        got = self._entry(one).read_into(memoryview(view).cast("B"), self._offset(one, layout))
+        if got < view.nbytes:
+            raise DataError(f"{one.name}: cut off in the pixels", hint=DAMAGED)
+
+    def _offset(self, one: Slice, layout: Storage) -> int:
+        place = one.header.pixels
+        assert place is not None
+        return place.offset + one.frame * one.rows * one.columns * layout.dtype.itemsize
+
+    def _entry(self, one: Slice) -> Entry:
+        entry = one.header.entry
+        if one.frames == 1 or isinstance(entry, FileEntry | MemoryEntry):
+            return entry
+        if self._unpacked[0] is not one.header:
+            self._unpacked = (one.header, MemoryEntry(entry.name, entry.below, entry.read()))
+        unpacked = self._unpacked[1]
+        assert unpacked is not None
+        return unpacked
+
+    def _native(self, one: Slice, layout: Storage) -> Array:
+        count = one.rows * one.columns * layout.dtype.itemsize
+        place = one.header.pixels
+        assert place is not None
+        # in big-endian words two pixels of a byte each lie swapped; whole words are read then
+        swapped = one.header.big_endian and layout.dtype.itemsize == 1 and not one.header.bytewise
+        start = self._offset(one, layout)
+        odd = start - place.offset & 1 if swapped else 0
+        data = self._entry(one).read(start - odd, count + (odd + count & 1 if swapped else 0) + odd)
+        if swapped:
+            data = np.frombuffer(data, "u2").byteswap().tobytes()[odd:]
+        if len(data) < count:
+            raise DataError(f"{one.name}: cut off in the pixels", hint=DAMAGED)
+        array = np.frombuffer(data[:count], layout.dtype).reshape(one.rows, one.columns)
+        return array.astype(layout.dtype.newbyteorder("="), copy=False)
+
+    def same(self, one: Slice, other: Slice, pair: Pair, other_pair: Pair) -> bool:
+        """Whether two slices hold equal pixels under equal scales."""
+        if pair != other_pair:
+            return False
+        arrays = [meaningful(self.stored(each, layout), layout)
+                  for each in (one, other) for layout in (storage(each),)]  # fmt: skip
+        return bool(np.array_equal(arrays[0], arrays[1]))
+
+
+@dataclass(slots=True)
+class Padding:
+    """How many voxels hold the padding value, and the lowest such value after rescale."""
+
+    voxels: int = 0
+    value: float | None = None
+
+    def count(self, one: Slice, layout: Storage, stored: Array, pair: Pair) -> None:
+        """Add the padding of one slice."""
+        bounds = _padding(one, layout)
+        if bounds is None:
+            return
+        low, high = bounds
+        hit = stored == low if low == high else (stored >= low) & (stored <= high)
+        found = int(np.count_nonzero(hit))
+        if found:
+            value = min(low * pair[0] + pair[1], high * pair[0] + pair[1])
+            self.voxels += found
+            self.value = value if self.value is None else min(self.value, value)
+
+
+def _padding(one: Slice, layout: Storage) -> tuple[int, int] | None:
+    """Return the padding range as stored values; its own VR is not believed, the pixels' is."""
+    if layout.is_float or not one.attributes.get("PixelPaddingValue"):
+        return None
+    ends = []
+    for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        value = one.integer(keyword, ends[0] if ends else 0)
+        ends.append(value - (1 << 16) if layout.signed and value > _INT16.max else value)
+    return min(ends), max(ends)
+
+
+def read_pixels(
+    frames: Frames, slices: Sequence[Slice], layouts: Sequence[Storage], pairs: Sequence[Pair]
+) -> tuple[Array, Padding]:
+    """Return `(columns, rows, slices)` after rescale in the smallest type, and its padding.
+
+    Raises:
+        DataError: Pixels missing, cut, damaged, or of another size than the header says.
+    """
+    padding = Padding()
+    array = _shorts(frames, slices, layouts, pairs, padding)
+    if array is not None:
+        return array.transpose(2, 1, 0), padding
+    padding = Padding()
+    parts: list[Array] = []
+    for one, layout, pair in zip(slices, layouts, pairs, strict=True):
+        stored = meaningful(frames.stored(one, layout), layout)
+        padding.count(one, layout, stored, pair)
+        parts.append(rescale(stored, *pair))
+    out: Array = np.empty((len(parts), *parts[0].shape), widest({part.dtype for part in parts}))
+    for index, part in enumerate(parts):
+        out[index] = part
+    return out.transpose(2, 1, 0), padding
+
+
+def _shorts(
+    frames: Frames,
+    slices: Sequence[Slice],
+    layouts: Sequence[Storage],
+    pairs: Sequence[Pair],
+    padding: Padding,
+) -> npt.NDArray[np.int16] | None:
+    """Return int16 `(slices, rows, columns)` made in place, or None where values do not fit.
+
+    Sums and products of 16-bit words are right modulo 2^16, so they are right altogether where
+    the result is known to lie within int16.
+    """
+    whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in pairs)
+    if not whole or any(layout.dtype not in _SHORTS for layout in layouts):
+        return None
+    out = np.empty((len(slices), slices[0].rows, slices[0].columns), np.int16)
+    for view, one, layout, pair in zip(out, slices, layouts, pairs, strict=True):
+        frames.read_into(view, one, layout)
+        stored: Array = view.view(layout.dtype)
+        kept = meaningful(stored, layout)
+        if kept is not stored:
+            stored[...] = kept
+        padding.count(one, layout, stored, pair)
+        slope, intercept = int(pair[0]), int(pair[1])
+        ends = int(stored.min()) * slope + intercept, int(stored.max()) * slope + intercept
+        if min(ends) < _INT16.min or max(ends) > _INT16.max:
+            return None
+        words = view.view(np.uint16)
+        if slope != 1:
+            np.multiply(words, np.uint16(slope % 65536), out=words)
+        if intercept:
+            np.add(words, np.uint16(intercept % 65536), out=words)
+    return out
+
+
+def lossy_note(slices: Sequence[Slice]) -> list[str]:
+    """Return a warning where some slices are compressed in a way that changes values."""
+    lossy = {one.header.syntax for one in slices if is_lossy(one.header.syntax)}
+    if not lossy:
+        return []
+    return [f"lossy compression ({', '.join(sorted(lossy))}): values are the decoder's"]
