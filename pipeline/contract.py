@@ -115,8 +115,9 @@ class Network(nn.Module):
 
     def _check_norms(self, size: tuple[int, ...]) -> None:
         """Refuse a single case that leaves a norm of the bottleneck one value per channel."""
-        groups = (m for m in self.modules() if isinstance(m, nn.GroupNorm))
-        single = any(norm.num_groups == norm.num_channels for norm in groups)
+        groups = [module for module in self.modules() if isinstance(module, nn.GroupNorm)]
+        widest = max(groups, key=lambda norm: norm.num_channels, default=None)
+        single = widest is not None and widest.num_groups == widest.num_channels
         if single or (self.training and self._has(_BatchNorm)):
             raise InvalidValueError(
                 f"size {_product(size)} in a batch of 1 leaves one value per channel to a norm",

@@ -9,6 +9,7 @@ import json
 import pydoc
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from monai.bundle import ComponentLocator
@@ -136,15 +137,24 @@ def arguments(target: str, node: Mapping[str, Any]) -> set[str] | None:
         if not isinstance(name, str) or _is_expression(name):
             return None
         return base | set(network_options(name))
-    found = ComponentLocator().get_component_module_name(target)
+    found = _locator().get_component_module_name(target)
     module = found[0] if isinstance(found, list) else found
     function = pydoc.locate(f"{module}.{target}" if module else target)
     if function is None:
         raise UnknownNameError(f"nothing is called {target!r}", hint="check the config's _target_")
-    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+    try:
+        parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+    except ValueError:  # of a built-in type, which does not tell
+        return None
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return {p.name for p in parameters}
+
+
+@lru_cache(maxsize=1)
+def _locator() -> ComponentLocator:
+    """MONAI's names; one for all, because each new one walks through all of MONAI again."""
+    return ComponentLocator()
 
 
 def check_types(config: Mapping[str, Any]) -> None:

@@ -98,7 +98,10 @@ def divisor_of(
     network: str, spatial_dims: int, options: Mapping[str, Any]
 ) -> int | tuple[int, ...]:
     """The divisor of a network, from an instance without memory."""
-    with torch.device("meta"):
+    try:
+        with torch.device("meta"):
+            return build_network(network, spatial_dims, 1, 2, **options).divisor
+    except RuntimeError:  # MONAI's transformers compute with values while they are built
         return build_network(network, spatial_dims, 1, 2, **options).divisor
 
 

@@ -1,19 +1,20 @@
 """What a path holds, told by its first bytes rather than by its name."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 Kind = Literal["nifti", "dicom", "picture"]
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-PREAMBLE_BYTES = 132
-"""128 bytes of anything and the word DICM."""
-
+NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz")
+_ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06")
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp")
+_HEAD = 352
 
 
-def _first_bytes(path: Path, count: int = PREAMBLE_BYTES) -> bytes:
+def first_bytes(path: Path, count: int = _HEAD) -> bytes:
+    """Return the first bytes of a file, none of one that cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(count)
@@ -21,19 +22,29 @@ def _first_bytes(path: Path, count: int = PREAMBLE_BYTES) -> bytes:
         return b""
 
 
-def is_dicom_file(path: Path) -> bool:
-    """Whether a file begins like DICOM, with the usual preamble or bare (group 2 or 8 first)."""
-    head = _first_bytes(path)
+def looks_like_dicom(head: bytes, size: int) -> bool:
+    """Whether a file begins like DICOM: with a preamble, or bare with group 2 or 8 first."""
     if head[128:132] == b"DICM":
         return True
-    # without a preamble: a little-endian tag (0002,00xx) or (0008,00xx) at the very start
-    return len(head) > 8 and head[:2] in (b"\x02\x00", b"\x08\x00") and head[3] == 0
+    if len(head) < 16:
+        return False
+    if head[:2] in (b"\x02\0", b"\x08\0") and head[3] == 0:
+        explicit = head[4:6].isalpha() and head[4:6].isupper()
+        return explicit or int.from_bytes(head[4:8], "little") < size
+    return head[:2] in (b"\0\x08", b"\0\x02") and head[2] == 0 and head[4:6].isalpha()
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file begins like DICOM."""
+    head = first_bytes(path)
+    return bool(head) and looks_like_dicom(head, path.stat().st_size)
 
 
 def is_dicom_folder(folder: Path) -> bool:
     """Whether a folder holds a DICOM file itself, its subfolders not counted."""
     try:
-        return any(is_dicom_file(path) for path in folder.iterdir() if path.is_file())
+        with os.scandir(folder) as items:
+            return any(is_dicom_file(Path(item.path)) for item in items if item.is_file())
     except OSError:
         return False
 
@@ -41,7 +52,7 @@ def is_dicom_folder(folder: Path) -> bool:
 def kind_of(path: str | Path) -> Kind | None:
     """Return what `path` holds, or None: nothing we read, or nothing at all.
 
-    A folder counts as "dicom" if it holds DICOM files (or a DICOMDIR) itself.
+    A folder counts as "dicom" if it holds DICOM files (or a DICOMDIR) itself, and so does a zip.
     """
     path = Path(path)
     if path.is_dir():
@@ -51,6 +62,9 @@ def kind_of(path: str | Path) -> Kind | None:
     name = path.name.lower()
     if name.endswith(NIFTI_SUFFIXES):
         return "nifti"
-    if _first_bytes(path, 4).startswith(_PICTURES) or name.endswith(_PICTURE_SUFFIXES):
+    head = first_bytes(path)
+    if head.startswith(_PICTURES) or name.endswith(_PICTURE_SUFFIXES):
         return "picture"
-    return "dicom" if is_dicom_file(path) else None
+    if name.endswith(".zip") and head.startswith(_ARCHIVES):
+        return "dicom"
+    return "dicom" if head and looks_like_dicom(head, path.stat().st_size) else None

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.io.nifti_header import NiftiHeader, header_size, parse_header
-from pipeline.io.values import LABEL_TOLERANCE, Array, rescale, whole_numbers
+from pipeline.io.tolerances import LABEL_TOLERANCE
+from pipeline.io.values import Array, rescale, whole_numbers
 from pipeline.io.volume import Header, Volume, spacing_of
 
 _CHUNK = 1 << 22

@@ -1,29 +1,42 @@
 """One way in: whatever the path holds, the same three questions and the same kinds of answer."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import DataError
 from pipeline.io.kinds import Kind, kind_of
+from pipeline.io.options import Reading
 from pipeline.io.volume import Header, Volume
 
+_FOLDER = "give the folder that holds the slices themselves"
 
-def read_image(path: str | Path, *, series: str | int | None = None) -> Volume:
+
+def read_image(
+    path: str | Path,
+    *,
+    series: str | int | None = None,
+    reading: Reading | None = None,
+    page: int | None = None,
+) -> Volume:
     """Return an image in HU or as rescaled by its file: a volume in RAS mm, or a picture.
 
     Args:
-        path: A NIfTI file, a picture, a DICOM file or a folder of DICOM slices.
+        path: A NIfTI file, a picture, a DICOM file, a folder of DICOM slices, a DICOMDIR, a zip.
         series: For DICOM: number in the list that the error gives, or the UID.
+        reading: All choices at once; `series`, where given, goes before its own.
+        page: Of a picture of several, from 1.
 
     Raises:
         DataError: Missing, empty, unknown, damaged, or several series and none chosen.
         GeometryError: The place of its voxels is missing or contradicts itself.
     """
+    chosen = _reading(series, reading)
     kind = _kind(path)
     if kind == "dicom":
         from pipeline.io.dicom import read_dicom
 
-        return read_dicom(path, series=series)
+        return read_dicom(path, chosen)
     if kind == "nifti":
         from pipeline.io.nifti import read_nifti
 
@@ -31,6 +44,11 @@ def read_image(path: str | Path, *, series: str | int | None = None) -> Volume:
     from pipeline.io.picture import read_picture
 
     return read_picture(path)
+
+
+def _reading(series: str | int | None, reading: Reading | None) -> Reading:
+    given = reading or Reading()
+    return given if series is None else replace(given, series=series)
 
 
 def read_label(path: str | Path, *, channels: bool = False) -> Volume:
@@ -66,7 +84,7 @@ def read_header(path: str | Path, *, series: str | int | None = None) -> Header:
     if kind == "dicom":
         from pipeline.io.dicom import read_dicom_header
 
-        return read_dicom_header(path, series=series)
+        return read_dicom_header(path, _reading(series, None))
     if kind == "nifti":
         from pipeline.io.nifti import read_nifti_header
 
@@ -87,8 +105,9 @@ def _kind(path: str | Path) -> Kind:
     if not os.access(file, os.R_OK):
         raise DataError(f"{path}: no permission to read", hint="check its owner and mode")
     if file.is_dir():
-        what = "no DICOM file in this folder" if any(file.iterdir()) else "an empty folder"
-        raise DataError(f"{path}: {what}", hint="give the folder that holds the slices themselves")
+        if not any(file.iterdir()):
+            raise DataError(f"{path}: an empty folder", hint=_FOLDER)
+        return "dicom"  # its subfolders may hold the slices
     if file.is_file() and file.stat().st_size == 0:
         raise DataError(f"{path}: an empty file", hint="fetch or export the file again")
     raise DataError(

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.generic]
+from pipeline.io.tolerances import LABEL_TOLERANCE
 
-LABEL_TOLERANCE = 1e-3
-"""A label stored as a float may lie this far off a whole number."""
+Array = npt.NDArray[np.generic]
 
 _FLOAT32_RELATIVE = 1e-6
 

@@ -1,6 +1,7 @@
 """What every file becomes once it is read: an array with its place in the world."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +24,15 @@ class Volume:
         affine: Index to RAS mm, 4 x 4; None for a picture, which has no place in the world.
         modality: "CT", "MR", ... where the file says it.
         warnings: What was unusual, one line each; the reader is right about the values.
+        facts: What else the file says that matters to values: `hu`, `units`,
+            `padding_value`; nothing that names a patient.
     """
 
     array: npt.NDArray[np.generic]
     affine: Affine | None
     modality: str | None = None
     warnings: tuple[str, ...] = ()
+    facts: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     @property
     def spatial_dims(self) -> int:

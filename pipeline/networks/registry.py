@@ -279,6 +279,16 @@ def network_options(name: str) -> tuple[str, ...]:
     return tuple(signature(network_class(name)).parameters)[3:]  # after dims and channels
 
 
+def preset_names(name: str) -> tuple[str, ...]:
+    """Return the names of the options that presets and plans set: sizes, and the norm if any.
+
+    Raises:
+        UnknownNameError: No row is called `name`.
+    """
+    sizes = {option for options in _row(name).compact for option in options}
+    return tuple(o for o in network_options(name) if o in sizes or o == "norm")
+
+
 def preset_options(name: str, preset: str, spatial_dims: int) -> dict[str, Any]:
     """Return the options of `preset`: "full" as published, "compact" for a laptop's CPU.
 
@@ -286,12 +296,13 @@ def preset_options(name: str, preset: str, spatial_dims: int) -> dict[str, Any]:
         UnknownNameError: No such network or preset.
         InvalidValueError: `spatial_dims` is neither 2 nor 3.
     """
-    row = _row(name)
+    row, defaults = _row(name), signature(network_class(name)).parameters
     if preset not in PRESETS:
         raise UnknownNameError(f"no preset {preset!r}", hint=_near(preset, PRESETS))
     if spatial_dims not in SPATIAL_DIMS:
         raise InvalidValueError(f"spatial_dims is {spatial_dims}", hint="use 2 or 3")
-    return {} if preset == "full" else dict(row.compact[spatial_dims - 2])
+    published = {option: defaults[option].default for option in preset_names(name)}
+    return published if preset == "full" else {**published, **row.compact[spatial_dims - 2]}
 
 
 def _row(name: str) -> NetworkRow:

@@ -1,6 +1,7 @@
 """What a data set is like: the facts, from its training cases alone, that a plan rests on."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from pipeline.manifests import Case, Manifest, check_labels
 from pipeline.progress import progress
 from pipeline.settings import cache_dir
 
-FORMAT = 2  # raise when a field or the way it is measured changes
+FORMAT = 3  # raise when a field or the way it is measured changes
 SAMPLES_PER_CASE = 20_000
 
 
@@ -247,6 +248,7 @@ def _merge(facts: Sequence[_CaseFacts], manifest: Manifest, cases: Sequence[Case
     within = np.mean([f.samples.std(axis=1) for f in facts], axis=0) + 1e-9
     between = np.std([f.samples.mean(axis=1) for f in facts], axis=0)
     totals = np.sum([f.counts for f in facts], axis=0)
+    voxels = sum(math.prod(f.shape) for f in facts)  # not the counts' sum: regions overlap
     spacings = np.array([f.spacing for f in facts if f.spacing is not None])
     dims = len(facts[0].shape)
     declared = manifest.modality if isinstance(manifest.modality, tuple) else (manifest.modality,)
@@ -268,7 +270,7 @@ def _merge(facts: Sequence[_CaseFacts], manifest: Manifest, cases: Sequence[Case
         else None,
         intensity=intensity,
         variety=float(f"{(between / within).max():.3g}"),
-        shares=tuple(float(f"{x:.6g}") for x in totals / max(1, totals.sum())),
+        shares=tuple(float(f"{x:.6g}") for x in totals / voxels),
         window=_frozen(manifest.window),
     )
 

@@ -1,11 +1,14 @@
 """The fingerprint and the plan as text: each value with the rule that led to it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from pipeline.manifests import Manifest
 from pipeline.planning.fingerprint import Fingerprint, fingerprint
 from pipeline.planning.plan import Plan, make_plan
+
+# Four and five levels
+DIVISORS: Final = {"compact": 8, "full": 16}
 
 
 def report(
@@ -14,10 +17,19 @@ def report(
     spatial_dims: int = 3,
     *,
     fold: int | None = None,
-    divisor: int | Sequence[int] = 8,
+    divisor: int | Sequence[int] | None = None,
 ) -> list[str]:
-    """Return the lines that `unetworks data plan` prints."""
+    """Return the lines that `unetworks data plan` prints.
+
+    Args:
+        manifest: The set.
+        preset: `compact` or `full`.
+        spatial_dims: 2 or 3.
+        fold: Of the manifest.
+        divisor: Of the network; None: that of a plain U-Net of the preset.
+    """
     facts = fingerprint(manifest, fold)
+    divisor = divisor or DIVISORS.get(preset, 16)
     plan = make_plan(facts, preset=preset, spatial_dims=spatial_dims, divisor=divisor)
     return [*_facts_lines(facts), "", f"plan, {preset}, {spatial_dims}D:", *_plan_lines(plan)]
 

@@ -42,6 +42,13 @@ def wrap(network: nn.Module, device: torch.device) -> nn.Module:
     return nn.parallel.DistributedDataParallel(network, device_ids=devices)
 
 
+def share_buffers(network: nn.Module) -> None:
+    """Give every process the first one's norm statistics, so that all validate one network."""
+    if rank_and_world()[1] > 1:
+        for buffer in network.buffers():
+            distributed.broadcast(buffer, src=0)
+
+
 def leave() -> None:
     """Leave the group, if there is one."""
     if distributed.is_available() and distributed.is_initialized():

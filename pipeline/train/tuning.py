@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.errors import InvalidValueError
 from pipeline.io import atomic_path
 from pipeline.settings import cache_dir
 from pipeline.train.allocator import keep_large_blocks
@@ -80,6 +81,9 @@ def tune(
 
     Returns:
         The choice, and a line that says what was measured.
+
+    Raises:
+        InvalidValueError: Autocast asked for where it would compute wrong gradients.
     """
     path = _cache_path(network, loss, shape, device, amp)
     if path.is_file() and not again:
@@ -89,6 +93,14 @@ def tune(
     image = torch.rand(tuple(shape), device=device)
     label = torch.zeros((shape[0], label_channels, *shape[2:]), dtype=torch.uint8, device=device)
     bench = Bench(copy.deepcopy(network).train(), copy.deepcopy(loss), image, label)
+    if amp is not False and device.type == "cpu" and has_shallow_maps(bench.network, image):
+        if amp:
+            raise InvalidValueError(
+                f"amp computes wrong gradients on a CPU for the patch {list(shape[2:])}: a kernel "
+                "is deeper than its map",
+                hint="give a patch that is larger along its first axis, or --amp False",
+            )
+        amp = False
     choice, line = _race(bench, device, amp)
     torch.set_rng_state(state)
     keep_large_blocks(choice.keep_memory)
@@ -96,6 +108,32 @@ def tune(
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"choice": choice.to_dict(), "line": line}))
     return choice, line
+
+
+@torch.no_grad()
+def has_shallow_maps(network: nn.Module, image: torch.Tensor) -> bool:
+    """Whether a 3D convolution's kernel is deeper than the map `(B, C, *S)` that it gets.
+
+    With 1 < depth < kernel and a stride of 1, oneDNN's bfloat16 gradient of the weights reads
+    memory that nobody wrote (torch 2.13 on x86): finite or not by chance.
+    """
+    found: list[bool] = []
+
+    def look(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        assert isinstance(module, nn.Conv3d)
+        found.append(1 < inputs[0].shape[2] < module.kernel_size[0])
+
+    hooks = [
+        module.register_forward_pre_hook(look)
+        for module in network.modules()
+        if isinstance(module, nn.Conv3d)
+    ]
+    if hooks:
+        network.eval()(image)
+        network.train()
+    for hook in hooks:
+        hook.remove()
+    return any(found)
 
 
 def _race(bench: Bench, device: torch.device, amp: bool | None) -> tuple[Choice, str]:

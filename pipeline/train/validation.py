@@ -8,6 +8,7 @@ from ignite.engine import Engine, Events
 from monai.handlers import ValidationHandler
 
 from pipeline.train.average import Average
+from pipeline.train.distributed import share_buffers
 from pipeline.train.schedule import Clock
 
 
@@ -33,6 +34,7 @@ class Validation(ValidationHandler):
         """Validate if the epoch is due or the last."""
         due = engine.state.epoch % self.interval == 0 or self.clock.is_last(engine)
         if due and self.cases:
+            share_buffers(self.validator.network)  # type: ignore[union-attr]
             super().__call__(engine)
 
 

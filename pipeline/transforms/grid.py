@@ -94,7 +94,7 @@ def index_maps(
     for source_axis, axis in enumerate(axes):
         position = step[axis, source_axis] * np.arange(source_shape[source_axis]) + step[axis, 3]
         # half a source voxel beyond the last centre still belongs to the grid's edge
-        reach = max(0.5, abs(step[axis, source_axis]))
+        reach = max(0.5, abs(step[axis, source_axis]) / 2) + 1e-3  # of rounding
         inside = (position >= -reach) & (position <= shape[axis] - 1 + reach)
         index = np.clip(np.rint(position), 0, shape[axis] - 1).astype(np.intp)
         maps.append(np.where(inside, index, -1))

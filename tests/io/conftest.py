@@ -9,6 +9,8 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from pipeline.io import Volume
+
 Slices = list[FileDataset]
 
 
@@ -66,6 +68,37 @@ def hu() -> npt.NDArray[np.int16]:
     """Values that tell the place of their voxel: i + 10 j + 100 k - 1000."""
     i, j, k = np.meshgrid(range(7), range(5), range(6), indexing="ij")
     return np.asarray(i + 10 * j + 100 * k - 1000, np.int16)
+
+
+def placed(
+    volume: Volume,
+    *,
+    row: tuple[float, ...] = (1, 0, 0),
+    column: tuple[float, ...] = (0, 1, 0),
+    spacing: tuple[float, float, float] = (0.5, 0.75, 2.0),
+    origin: tuple[float, ...] = (-10.0, 20.0, -30.0),
+    step: tuple[float, ...] | None = None,
+    atol: float = 1e-5,
+) -> bool:
+    """Whether every voxel of `volume` lies where its own value says that it was made."""
+    assert volume.affine is not None
+    code = volume.array.astype(int) + 1000
+    i, j, k = code % 10, code // 10 % 10, code // 100
+    across = np.cross(row, column) * spacing[2] if step is None else np.array(step)
+    lps = (
+        np.array(origin)
+        + i[..., None] * np.array(row) * spacing[0]
+        + j[..., None] * np.array(column) * spacing[1]
+        + k[..., None] * across
+    )
+    index = np.stack(np.meshgrid(*map(range, volume.array.shape), indexing="ij"), axis=-1)
+    ras = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    return bool(np.allclose(ras, lps * [-1, -1, 1], atol=atol))
+
+
+@pytest.fixture
+def is_placed() -> Callable[..., bool]:
+    return placed
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Every row of the table keeps the contract, in 2D and 3D, in its compact preset."""
 
-from typing import Any
+from math import prod
 
 import pytest
 import torch
@@ -15,24 +15,25 @@ rows = pytest.mark.parametrize("name", NETWORKS)
 axes = pytest.mark.parametrize("dims", [2, 3])
 
 
-def compact(name: str, dims: int, **options: Any) -> Network:
+SMALLER = {"unet_valid": {"widths": (2, 2, 2, 2, 2)}}  # 188 voxels a side take their time
+
+
+def compact(name: str, dims: int) -> Network:
     torch.manual_seed(0)
-    return build_network(
-        name, dims, CHANNELS, CLASSES, **{**preset_options(name, "compact", dims), **options}
-    )
+    options = {**preset_options(name, "compact", dims), **SMALLER.get(name, {})}
+    return build_network(name, dims, CHANNELS, CLASSES, **options)
 
 
-def size_of(network: Network) -> tuple[int, ...]:
-    """The smallest size with two voxels at the bottleneck."""
+def size_of(network: Network, longest: int = 2) -> tuple[int, ...]:
+    """The smallest size with some voxels at the bottleneck, `longest` along the first axis."""
     size = network.next_size([1] * network.spatial_dims)
-    longer = network.next_size((size[0] + 1, *size[1:]))
-    if set(network.bottleneck_size(longer)) == {1}:
-        longer = (2 * size[0], *size[1:])
-    return longer
+    while prod(network.bottleneck_size(size)) < longest:
+        size = network.next_size((size[0] + 1, *size[1:]))
+    return size
 
 
-def random_image(network: Network, batch: int = 2) -> Tensor:
-    return torch.randn(batch, CHANNELS, *size_of(network))
+def random_image(network: Network, batch: int = 2, longest: int = 2) -> Tensor:
+    return torch.randn(batch, CHANNELS, *size_of(network, longest))
 
 
 @rows
@@ -131,11 +132,10 @@ def test_the_smallest_size_works_in_evaluation(name: str) -> None:
 @rows
 @axes
 def test_bf16_autocast_leaves_outputs_and_gradients_finite(name: str, dims: int) -> None:
-    if name == "unet_valid" and dims == 3:
-        dims = 2  # the same code; 188 voxels a side take seconds
+    # three voxels, for with two along the first axis oneDNN's 3D weight gradients are wrong
     network = compact(name, dims).train()
     with torch.autocast("cpu", torch.bfloat16):
-        output = network(random_image(network))
+        output = network(random_image(network, longest=3))
         heads = [output] if isinstance(output, Tensor) else output
         loss = torch.stack([head.float().square().mean() for head in heads]).sum()
     loss.backward()  # type: ignore[no-untyped-call]

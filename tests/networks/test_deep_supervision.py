@@ -12,6 +12,7 @@ from pipeline.networks import NETWORKS, build_network, preset_options
 
 FULL_SIZE = ("unetpp", "unetpp_zhou", "unet3plus", "crunet")
 NATIVE = [name for name in NETWORKS if name not in (*FULL_SIZE, "unet_valid")]
+SIZES = {"bionet": 64, "unet3d": 100}
 NEVER = ("unet_valid",)
 
 
@@ -37,7 +38,7 @@ def heads_of(network: Network, x: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name not in NEVER])
 def test_heads_come_finest_first_and_evaluation_is_the_first(name: str, dims: int) -> None:
     network = supervised(name, dims)
-    size = network.next_size([32 + 68 * (name == "unet3d")] * dims)
+    size = network.next_size([SIZES.get(name, 32)] * dims)
     x = torch.randn(1, 1, *size)
     heads = heads_of(network, x)
     assert len(heads) == network.heads > 1
@@ -57,7 +58,7 @@ def test_heads_come_finest_first_and_evaluation_is_the_first(name: str, dims: in
 @pytest.mark.parametrize("name", NATIVE)
 def test_every_head_and_what_feeds_it_gets_a_gradient(name: str) -> None:
     network = supervised(name, 2).train()
-    x = torch.randn(2, 1, *network.next_size([32, 32]))
+    x = torch.randn(2, 1, *network.next_size([SIZES.get(name, 32)] * 2))
     loss = torch.stack([head.square().mean() for head in network(x)]).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None for p in network.parameters() if p.requires_grad)

@@ -29,7 +29,7 @@ def test_the_spread_of_the_weights_is_the_method_s(method: str, dims: int) -> No
         "kaiming": math.sqrt(2 / (64 * voxels)),
         "orthogonal": 1 / math.sqrt(64 * voxels),
     }[method]
-    assert float(conv.weight.std()) == pytest.approx(expected, rel=0.03)
+    assert conv.weight.std().item() == pytest.approx(expected, rel=0.03)
     assert conv.bias is not None
     assert not conv.bias.any()
 
@@ -71,4 +71,4 @@ def test_what_a_paper_prescribes_is_kept() -> None:
 def test_the_option_of_build_network_initialises() -> None:
     torch.manual_seed(0)
     network = build_network("unet", 2, 1, 2, widths=(64, 64, 64), initialisation="normal")
-    assert float(network.get_parameter("encoder.1.0.weight").std()) == pytest.approx(0.02, rel=0.05)
+    assert network.get_parameter("encoder.1.0.weight").std().item() == pytest.approx(0.02, rel=0.05)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -22,34 +21,22 @@ from pipeline.io.values import Array
 FRAME_LIMIT_S = 30.0
 """A frame that takes longer is refused; the slowest real ones take well under a second."""
 
-START_LIMIT_S = 60.0
+COMMAND = (sys.executable, "-P", "-m", "pipeline.io.dicom.worker")
 _BASE_BYTES = 2 << 30
 _BYTES_PER_PIXEL = 64
 
 
 class Decoder:
-    """A child process that decodes frames of one series; use it as a context manager.
+    """A child process that decodes frames of one series, started when the first is asked for.
 
     Args:
         pixels: Of the largest frame; the child's memory is limited by it.
-        limit_s: Seconds a frame may take.
     """
 
-    def __init__(self, pixels: int, limit_s: float = FRAME_LIMIT_S) -> None:
+    def __init__(self, pixels: int) -> None:
         self.memory = _BASE_BYTES + pixels * _BYTES_PER_PIXEL
-        self.limit_s = limit_s
+        self.limit_s = FRAME_LIMIT_S
         self._child: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> "Decoder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop()
 
     def frame(self, one: Slice, layout: Storage, stream: bytes) -> Array:
         """Return the stored values `(rows, columns)` of a frame.
@@ -98,12 +85,12 @@ class Decoder:
             reply = json.loads(head)
             return reply, _read(child.stdout, reply["length"], end)
         except TimeoutError:
-            self._stop()
+            self.stop()
             raise DataError(
                 f"{one.name}: the decoder took over {self.limit_s:g} s", hint=DAMAGED
             ) from None
         except (OSError, EOFError, ValueError) as error:
-            self._stop()
+            self.stop()
             raise DataError(f"{one.name}: the decoder broke down", hint=DAMAGED) from error
 
     def _started(self) -> "subprocess.Popen[bytes]":
@@ -111,7 +98,7 @@ class Decoder:
             root = str(Path(__file__).resolve().parents[3])
             paths = [root, *(path for path in sys.path if path)]
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.io.dicom.worker"],
+                COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -121,7 +108,8 @@ class Decoder:
             self._child.stdin.write(json.dumps({"memory": self.memory}).encode() + b"\n")
         return self._child
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the child, if there is one."""
         child, self._child = self._child, None
         if child is None:
             return

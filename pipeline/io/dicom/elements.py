@@ -17,7 +17,7 @@ _TEXT = """
 00181314 FlipAngle                 0019100C SiemensBValue           0020000D StudyInstanceUID
 0020000E SeriesInstanceUID         00200012 AcquisitionNumber       00200013 InstanceNumber
 00200032 ImagePositionPatient      00200037 ImageOrientationPatient 00200052 FrameOfReferenceUID
-00200100 TemporalPositionIdentifier 00201002 ImagesInAcquisition    
+00200100 TemporalPositionIdentifier 00201002 ImagesInAcquisition
 00209161 ConcatenationUID          00280004 PhotometricInterpretation 00280008 NumberOfFrames
 00280030 PixelSpacing              00281052 RescaleIntercept        00281053 RescaleSlope
 00281054 RescaleType               00541001 Units                   00200011 SeriesNumber
@@ -56,11 +56,15 @@ PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7F
 
 @dataclass(frozen=True, slots=True)
 class PixelPlace:
-    """Where the value of the pixel element begins, and its length; None where undefined."""
+    """Where the value of the pixel element begins, and its length; None where undefined.
+
+    `words` says that bytes of pixels lie in words (VR OW), which matters in big endian.
+    """
 
     keyword: str
     offset: int
     length: int | None
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)

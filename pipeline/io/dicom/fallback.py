@@ -5,7 +5,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pipeline.io.dicom.elements import (
     PIXELS,
@@ -85,7 +85,8 @@ def read_elements(entry: Entry) -> Elements:
         syntax = f"1.2.840.10008.1.2{'' if implicit else '.1' if little else '.2'}"
     values: dict[int, bytes] = {}
     breaks_off = False
-    for tag in dataset.keys():
+    tags = list(dataset.keys())  # iterating over the data set itself converts every value
+    for tag in tags:
         raw: Any = dataset.get_item(tag)
         value = getattr(raw, "value", None)
         is_raw = isinstance(value, bytes) or value is None
@@ -119,9 +120,10 @@ def _pixel_place(data: bytes, position: int, implicit: bool, little: bool) -> Pi
     start = 4 if implicit else 8
     length = int.from_bytes(head[start : start + 4], order)
     offset = position + start + 4
-    return PixelPlace(PIXELS[tag], offset, None if length == UNDEFINED else length)
+    words = implicit or head[4:6] == b"OW"
+    return PixelPlace(PIXELS[tag], offset, None if length == UNDEFINED else length, words)
 
 
 def full_header(entry: Entry) -> "FileDataset":
     """Return pydicom's header with all sequences, up to the pixels."""
-    return cast("FileDataset", parse(entry.read()))
+    return parse(entry.read())

@@ -1,5 +1,6 @@
 """Compressed frames of a file: its fragments walked, their lengths checked, joined by frame."""
 
+import itertools
 import struct
 
 from pipeline.errors import DataError
@@ -41,15 +42,16 @@ def code_streams(one: Slice) -> list[bytes]:
             hint=DAMAGED,
         )
     bounds = [*(starts.index(place) for place in firsts), len(parts)]
-    return [b"".join(parts[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [b"".join(parts[a:b]) for a, b in itertools.pairwise(bounds)]
 
 
 def _items(data: bytes, name: str) -> list[tuple[int, int]]:
     """Return (start, length) of all items up to the end of the sequence."""
-    position, found = 0, []
+    position = 0
+    found: list[tuple[int, int]] = []
     while True:
         tag, length = data[position : position + 4], data[position + 4 : position + 8]
-        if tag == _END:
+        if tag == _END and len(length) == 4:
             return found
         size = int.from_bytes(length, "little")
         position += 8

@@ -206,6 +206,19 @@ def ranges(along: Vector) -> list[tuple[int, int]]:
     return runs
 
 
+def usual_step(steps: Vector) -> float:
+    """Return the step of an even series in mm, gaps and uneven steps apart.
+
+    Where all steps are multiples of the smallest, whole slices are missing; else the median.
+    """
+    least = float(steps.min())
+    if least > 0:
+        counts = np.rint(steps / least)
+        if (np.abs(steps - counts * least) <= counts * position_tolerance(least)).all():
+            return least
+    return float(np.median(steps))
+
+
 def _continues(steps: Vector, first: int, last: int) -> bool:
     """Whether the step after slice `last` goes on evenly in the run that began at `first`."""
     if last > first:
@@ -217,7 +230,7 @@ def _refuse_uneven(found: Planes) -> None:
     """Refuse a gap, or steps that differ; name its place, its size and the ranges beside it."""
     along = found.along
     steps = np.diff(along)
-    spacing = float(np.median(steps))
+    spacing = usual_step(steps)
     tolerance = position_tolerance(spacing)
     wrong = int(np.abs(steps - spacing).argmax())
     closest = int(steps.argmin())

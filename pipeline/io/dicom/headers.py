@@ -10,12 +10,12 @@ from pipeline.io.dicom.elements import Elements, PixelPlace, texts
 from pipeline.io.dicom.entries import Entry
 from pipeline.io.dicom.fallback import inflated, read_elements
 from pipeline.io.dicom.scanner import ShortError, UnusualError, scan
+from pipeline.io.kinds import looks_like_dicom
 
 DAMAGED = "fetch or export the series again"
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 _HEAD = 16 << 10
 _MORE = (256 << 10, 4 << 20, 64 << 20)
-_PREAMBLE = 132
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,18 +41,6 @@ class Scan:
     images: tuple[Header, ...]
     others: tuple[Header, ...]
     directories: tuple[Header, ...]
-
-
-def looks_like_dicom(head: bytes, size: int) -> bool:
-    """Whether a file begins like DICOM: with a preamble, or bare with group 2 or 8 first."""
-    if head[128:132] == b"DICM":
-        return True
-    if len(head) < 16:
-        return False
-    if head[:2] in (b"\x02\0", b"\x08\0") and head[3] == 0:
-        explicit = head[4:6].isalpha() and head[4:6].isupper()
-        return explicit or int.from_bytes(head[4:8], "little") < size
-    return head[:2] in (b"\0\x08", b"\0\x02") and head[2] == 0 and head[4:6].isalpha()
 
 
 def scan_entries(entries: Sequence[Entry]) -> Scan:

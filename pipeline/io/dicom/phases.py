@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, GeometryError
 from pipeline.io.dicom.geometry import Planes
 from pipeline.io.dicom.slices import Slice, decimals
 from pipeline.io.tolerances import POSITION_TOLERANCE_MM
@@ -153,7 +153,7 @@ def _refuse_phases(found: Planes, crowds: list[list[int]], one: Slice, other: Sl
     if best:
         _refuse(found.slices, best.get(True, best.get(False, (0, "")))[1])
     place = float(np.array(one.numbers("ImagePositionPatient", 3)) @ found.normal)
-    raise DataError(
+    raise GeometryError(
         f"{one.name} and {other.below} lie at one place, {place:.2f} mm along the normal, "
         f"and their pixels differ",
         hint="keep one image a place: one phase, no copies",

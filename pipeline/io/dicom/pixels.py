@@ -30,17 +30,15 @@ class Frames:
     A file of many frames is unpacked, or cut into its code streams, once for all of them.
     """
 
-    def __init__(self, slices: Sequence[Slice]) -> None:
-        pixels = max((one.rows * one.columns for one in slices), default=0)
-        self._decoder = Decoder(pixels)
+    def __init__(self) -> None:
+        self._decoder: Decoder | None = None
         self._unpacked: tuple[Header | None, Entry | None] = (None, None)
         self._streams: tuple[Header | None, list[bytes]] = (None, [])
 
-    def __enter__(self) -> "Frames":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._decoder.__exit__(None, None, None)
+    def close(self) -> None:
+        """End the decoding process, if one was needed."""
+        if self._decoder is not None:
+            self._decoder.stop()
 
     def stored(self, one: Slice, layout: Storage) -> Array:
         """Return `(rows, columns)` as stored, in the machine's byte order.
@@ -52,6 +50,8 @@ class Frames:
             return self._native(one, layout)
         if self._streams[0] is not one.header:
             self._streams = (one.header, code_streams(one))
+        if self._decoder is None:
+            self._decoder = Decoder(one.rows * one.columns)
         array = self._decoder.frame(one, layout, self._streams[1][one.frame])
         return array.astype(layout.dtype.newbyteorder("="), copy=False)
 
@@ -60,7 +60,7 @@ class Frames:
         if not layout.native:
             view.view(layout.dtype)[...] = self.stored(one, layout)
             return
-        got = self._entry(one).read_into(memoryview(view).cast("B"), self._offset(one, layout))
+        got = self._entry(one).read_into(view.data.cast("B"), self._offset(one, layout))
         if got < view.nbytes:
             raise DataError(f"{one.name}: cut off in the pixels", hint=DAMAGED)
 
@@ -84,7 +84,7 @@ class Frames:
         place = one.header.pixels
         assert place is not None
         # in big-endian words two pixels of a byte each lie swapped; whole words are read then
-        swapped = one.header.big_endian and layout.dtype.itemsize == 1 and not one.header.bytewise
+        swapped = one.header.big_endian and layout.dtype.itemsize == 1 and place.words
         start = self._offset(one, layout)
         odd = start - place.offset & 1 if swapped else 0
         data = self._entry(one).read(start - odd, count + (odd + count & 1 if swapped else 0) + odd)
@@ -99,7 +99,7 @@ class Frames:
         """Whether two slices hold equal pixels under equal scales."""
         if pair != other_pair:
             return False
-        arrays = [meaningful(self.stored(each, layout), layout)
+        arrays = [meaningful(self.stored(each, layout), layout, each)
                   for each in (one, other) for layout in (storage(each),)]  # fmt: skip
         return bool(np.array_equal(arrays[0], arrays[1]))
 
@@ -117,7 +117,9 @@ class Padding:
         if bounds is None:
             return
         low, high = bounds
-        hit = stored == low if low == high else (stored >= low) & (stored <= high)
+        hit: npt.NDArray[np.bool_] = np.equal(stored, low)
+        if low != high:
+            hit = np.greater_equal(stored, low) & np.less_equal(stored, high)
         found = int(np.count_nonzero(hit))
         if found:
             value = min(low * pair[0] + pair[1], high * pair[0] + pair[1])
@@ -129,7 +131,7 @@ def _padding(one: Slice, layout: Storage) -> tuple[int, int] | None:
     """Return the padding range as stored values; its own VR is not believed, the pixels' is."""
     if layout.is_float or not one.attributes.get("PixelPaddingValue"):
         return None
-    ends = []
+    ends: list[int] = []
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         value = one.integer(keyword, ends[0] if ends else 0)
         ends.append(value - (1 << 16) if layout.signed and value > _INT16.max else value)
@@ -151,7 +153,7 @@ def read_pixels(
     padding = Padding()
     parts: list[Array] = []
     for one, layout, pair in zip(slices, layouts, pairs, strict=True):
-        stored = meaningful(frames.stored(one, layout), layout)
+        stored = meaningful(frames.stored(one, layout), layout, one)
         padding.count(one, layout, stored, pair)
         parts.append(rescale(stored, *pair))
     out: Array = np.empty((len(parts), *parts[0].shape), widest({part.dtype for part in parts}))
@@ -179,7 +181,7 @@ def _shorts(
     for view, one, layout, pair in zip(out, slices, layouts, pairs, strict=True):
         frames.read_into(view, one, layout)
         stored: Array = view.view(layout.dtype)
-        kept = meaningful(stored, layout)
+        kept = meaningful(stored, layout, one)
         if kept is not stored:
             stored[...] = kept
         padding.count(one, layout, stored, pair)

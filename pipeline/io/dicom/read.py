@@ -1,5 +1,6 @@
 """A DICOM series as one volume, or a refusal that says why."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def locate(path: str | Path, reading: Reading, frames: Frames, scan: Scan | None
 
 
 def _slices(chosen: Series) -> list[Slice]:
-    found = []
+    found: list[Slice] = []
     for header in chosen.headers:
         if is_multi_frame(header):
             found += frame_slices(header)
@@ -97,7 +98,7 @@ def read_dicom(path: str | Path, reading: Reading | None = None) -> Volume:
         GeometryError: The slices do not form one even grid.
     """
     reading = reading or Reading()
-    with Frames(()) as frames:
+    with closing(Frames()) as frames:
         located = locate(path, reading, frames)
         found, modality = located.found, located.series.modality
         affine: Affine | None = None
@@ -148,7 +149,7 @@ def read_dicom_header(path: str | Path, reading: Reading | None = None) -> Heade
         DataError: As `read_dicom`.
         GeometryError: As `read_dicom`.
     """
-    with Frames(()) as frames:
+    with closing(Frames()) as frames:
         located = locate(path, reading or Reading(), frames)
     affine, _ = stacked(located.found)
     first = located.found.slices[0]

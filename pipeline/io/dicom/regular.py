@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import GeometryError
-from pipeline.io.dicom.geometry import Planes
+from pipeline.io.dicom.geometry import Planes, usual_step
 from pipeline.io.tolerances import position_tolerance
 from pipeline.io.values import Array
 from pipeline.io.volume import Affine
@@ -15,7 +15,7 @@ _SLICES_AT_MOST = 20_000
 def regular_grid(array: Array, found: Planes) -> tuple[Array, Affine, tuple[str, ...]]:
     """Return `(i, j, k)` linearly resampled, its affine to RAS mm, and what was done.
 
-    The spacing across is the median of the steps. In plane the grid is widened until every
+    The spacing across is the usual step. In plane the grid is widened until every
     slice, shifted as it may be, lies inside; what no slice covers has the volume's lowest value.
 
     Raises:
@@ -25,7 +25,7 @@ def regular_grid(array: Array, found: Planes) -> tuple[Array, Affine, tuple[str,
     if len(along) < 2:
         return array, found.affine(found.normal, found.positions[0]), ()
     steps = np.diff(along)
-    step = float(np.median(steps))
+    step = usual_step(steps)
     count = round((along[-1] - along[0]) / step) + 1 if step > 0 else 0
     if steps.min() <= 0 or count > min(_SLICES_AT_MOST, 100 * len(along)):
         raise GeometryError(

@@ -31,19 +31,22 @@ def file_meta(head: bytes) -> tuple[str, str, int]:
     """Return transfer syntax, class and the end of the file meta group.
 
     Raises:
-        UnusualError: No preamble, no group length, or a meta group that is not as prescribed.
+        UnusualError: No preamble, or a meta group that is not as prescribed.
         ShortError: It ends beyond `head`.
     """
-    if head[128:132] != b"DICM" or head[132:140] != b"\x02\0\0\0UL\x04\0":
+    if head[128:132] != b"DICM":
         raise UnusualError
-    end = 144 + int.from_bytes(head[140:144], "little")
-    if end > len(head):
-        raise ShortError
-    position, syntax, media_class = 144, "", ""
+    position, syntax, media_class, end = 132, "", "", len(head)
+    if head[132:140] == b"\x02\0\0\0UL\x04\0":
+        position, end = 144, 144 + int.from_bytes(head[140:144], "little")
+        if end > len(head):
+            raise ShortError
     while position < end:
         if position + 8 > end:
             raise UnusualError
         group, element, vr, length = _SHORT.unpack_from(head, position)
+        if group != 2 and end == len(head):
+            return syntax, media_class, position  # no group length told where it ends
         position += 8
         if vr in _LONG_VRS:
             length = int.from_bytes(head[position : position + 4], "little")

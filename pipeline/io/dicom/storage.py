@@ -13,7 +13,7 @@ from pipeline.io.values import Array
 
 FRAME_PIXELS_AT_MOST = 1 << 28
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-_FLOATS = {"FloatPixelData": np.dtype("<f4"), "DoubleFloatPixelData": np.dtype("<f8")}
+_FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
 _SIZES = (8, 16, 32, 64)
 
 
@@ -47,8 +47,8 @@ def storage(one: Slice) -> Storage:
     native = one.header.syntax in _NATIVE
     order = ">" if one.header.big_endian else "<"
     if place.keyword in _FLOATS:
-        kind = _FLOATS[place.keyword].newbyteorder(order)
-        return Storage(kind, kind.itemsize * 8, kind.itemsize * 8 - 1, True, native)
+        size = _FLOATS[place.keyword]
+        return Storage(np.dtype(f"{order}f{size}"), size * 8, size * 8 - 1, True, native)
     allocated = one.integer("BitsAllocated", 0)
     stored = one.integer("BitsStored", allocated)
     high = one.integer("HighBit", stored - 1)
@@ -115,16 +115,26 @@ def _check_native(one: Slice, layout: Storage) -> int:
     return place.length - needed + rest
 
 
-def meaningful(array: Array, layout: Storage) -> Array:
+def meaningful(array: Array, layout: Storage, one: Slice) -> Array:
     """Return the values of stored pixels: bits above the highest are not theirs.
 
     Old overlays lie in these bits, and signed pixels come with and without their sign there.
+
+    Raises:
+        DataError: Bits below the lowest, where a header says that the upper ones count.
     """
     width = array.dtype.itemsize * 8
     if layout.is_float or layout.stored == width or _is_clean(array, layout):
         return array
     kind = np.dtype(f"{'i' if layout.signed else 'u'}{width // 8}")
     bits = np.ascontiguousarray(array).view(kind)
+    below = (1 << (layout.high + 1 - layout.stored)) - 1
+    if below and (bits.view(f"u{width // 8}") & below).any():
+        raise DataError(
+            f"{one.name}: the highest bit is {layout.high} of {layout.stored} stored, and bits "
+            "below them are set",
+            hint=DAMAGED,
+        )
     # up to the top, then down: the sign, if there is one, goes along
     moved: Array = (bits << (width - 1 - layout.high)) >> (width - layout.stored)
     return moved

@@ -40,7 +40,7 @@ def _answer(request: dict[str, Any], stream: bytes, sink: BinaryIO) -> None:
         reply = {"shape": array.shape, "dtype": array.dtype.str}
     except MemoryError:
         reply = {"error": "out of the decoder's memory"}
-    except Exception as error:  # decoders raise whatever they trip over
+    except BaseException as error:  # a decoder in Rust panics past Exception
         reply = {"error": " ".join(str(error).split())[:200] or type(error).__name__}
     sink.write(json.dumps({**reply, "length": len(data)}).encode() + b"\n")
     sink.write(data)
@@ -54,7 +54,9 @@ def _decode(request: dict[str, Any], stream: bytes) -> Array:
     from pydicom.encaps import encapsulate
     from pydicom.pixels.decoders.base import get_decoder
 
-    array, _ = get_decoder(request["syntax"]).as_array(
+    decoder: Any = get_decoder(request["syntax"])
+    array: Array
+    array, _ = decoder.as_array(
         encapsulate([stream], has_bot=False),
         raw=True,
         index=0,

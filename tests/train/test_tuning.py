@@ -1,0 +1,171 @@
+"""A change of how updates are computed is kept only where it is faster and finite."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.errors import InvalidValueError
+from pipeline.train import tuning
+from pipeline.train.step import Choice
+from pipeline.train.tuning import tune
+
+CPU = torch.device("cpu")
+SHAPE = (2, 1, 8, 8)
+Rule = Callable[[Choice], float]
+
+
+class Loss(nn.Module):
+    def forward(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        return (output.float() ** 2).mean()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UNETWORKS_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What the allocator was told."""
+    values: list[bool] = []
+    monkeypatch.setattr(tuning, "keep_large_blocks", values.append)
+    return values
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[[Rule], list[Choice]]:
+    """Let a rule say how long a step takes; infinity stands for one that is not finite."""
+    steps: list[Choice] = []
+
+    def use(rule: Rule) -> list[Choice]:
+        def step(self: Any, choice: Choice) -> tuple[float, bool]:
+            steps.append(choice)
+            seconds = rule(choice)
+            return (0.01, False) if math.isinf(seconds) else (seconds, True)
+
+        monkeypatch.setattr(tuning.Bench, "step", step)
+        return steps
+
+    return use
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+
+
+def chosen(amp: bool | None = None, **more: Any) -> Choice:
+    return tune(network(), Loss(), SHAPE, 1, CPU, amp, **more)[0]
+
+
+def test_each_change_that_is_faster_is_kept(bench: Callable[[Rule], Any], told: Any) -> None:
+    bench(lambda c: 1.0 - 0.2 * c.channels_last - 0.2 * c.amp - 0.2 * c.keep_memory)
+    assert chosen() == Choice(channels_last=True, amp=True, keep_memory=True)
+
+
+def test_a_change_that_is_slower_is_dropped(bench: Callable[[Rule], Any], told: Any) -> None:
+    bench(lambda c: 1.0 + 0.2 * c.amp + 0.01 * c.keep_memory - 0.2 * c.channels_last)
+    assert chosen() == Choice(channels_last=True)
+
+
+def test_a_gain_within_the_noise_is_none(bench: Callable[[Rule], Any], told: Any) -> None:
+    bench(lambda c: 1.0 - 0.02 * c.amp)
+    assert not chosen().amp
+
+
+def test_a_faster_change_that_is_not_finite_is_dropped(
+    bench: Callable[[Rule], Any], told: Any
+) -> None:
+    bench(lambda c: math.inf if c.amp else 1.0)
+    assert not chosen().amp
+
+
+def test_a_hopeless_change_ends_after_two_steps(bench: Callable[[Rule], Any], told: Any) -> None:
+    steps = bench(lambda c: 20.0 if c.amp else 1.0)
+    assert not chosen().amp
+    assert sum(step.amp for step in steps) == 2
+
+
+def test_a_slow_step_is_not_timed_again_and_again(bench: Callable[[Rule], Any], told: Any) -> None:
+    steps = bench(lambda c: tuning.SLOWEST_S + 1)
+    assert chosen() == Choice()
+    assert len(steps) == 1
+
+
+@pytest.mark.parametrize("amp", [True, False])
+def test_the_users_word_on_autocast_is_not_measured(
+    amp: bool, bench: Callable[[Rule], Any], told: Any
+) -> None:
+    steps = bench(lambda c: 1.0 if c.amp != amp else 9.0)
+    assert chosen(amp).amp is amp
+    assert {step.amp for step in steps} == {amp}
+
+
+def test_a_kept_choice_is_used_again_without_a_step(
+    bench: Callable[[Rule], Any], told: Any
+) -> None:
+    steps = bench(lambda c: 1.0 - 0.3 * c.amp)
+    first = chosen()
+    del steps[:]
+    bench(lambda c: 1.0 + 0.3 * c.amp)
+    again, line = tune(network(), Loss(), SHAPE, 1, CPU)
+    assert again == first
+    assert not steps
+    assert "kept from an earlier run" in line
+    assert not chosen(again=True).amp
+
+
+def test_another_network_batch_or_word_is_measured_by_itself(
+    bench: Callable[[Rule], Any], told: Any, cache: Path
+) -> None:
+    bench(lambda c: 1.0)
+    chosen()
+    tune(nn.Conv2d(1, 2, 1), Loss(), SHAPE, 1, CPU)
+    tune(network(), Loss(), (4, 1, 8, 8), 1, CPU)
+    chosen(amp=False)
+    assert len(list((cache / "tuning").glob("*.json"))) == 4
+
+
+def test_the_allocator_ends_as_chosen(told: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "_gain", lambda bench, best, candidate: 0.5)
+    chosen()
+    assert told[-1] is False
+    monkeypatch.setattr(tuning, "_gain", lambda bench, best, candidate: 2.0)
+    chosen(again=True)
+    assert told[-1] is True
+
+
+def test_network_loss_and_random_state_are_left_as_they_were() -> None:
+    model = network().train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    state = torch.get_rng_state()
+    _, line = tune(model, Loss(), SHAPE, 1, CPU)
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert line.startswith("speed measured: ")
+
+
+def test_the_processor_has_a_name() -> None:
+    assert tuning.cpu_name().strip()
+
+
+@pytest.mark.parametrize(("depth", "tried"), [(1, True), (2, False), (3, True)])
+def test_autocast_is_not_tried_where_onednn_computes_wrong_gradients(
+    depth: int, tried: bool, bench: Callable[[Rule], Any], told: Any
+) -> None:
+    steps = bench(lambda c: 1.0)
+    tune(nn.Conv3d(1, 2, 3, padding=1), Loss(), (1, 1, depth, 8, 8), 1, CPU)
+    assert any(step.amp for step in steps) is tried
+
+
+def test_autocast_asked_for_where_it_computes_wrong_gradients_is_refused() -> None:
+    network = nn.Conv3d(1, 2, 3, padding=1)
+    with pytest.raises(InvalidValueError, match=r"wrong gradients .* patch \[2, 8, 8\]"):
+        tune(network, Loss(), (1, 1, 2, 8, 8), 1, CPU, True)
