@@ -109,7 +109,8 @@ def stock(folder: Path, run_id: str, config: Path, **overrides: Any) -> Outcome:
     """Run the stock command in `folder` as `python -m monai.bundle run` would."""
     database(folder)
     out, err = io.StringIO(), io.StringIO()
-    code, error = 0, None
+    code = 0
+    error: BaseException | None = None
     # a run may be handed the lists of a constant
     given = copy.deepcopy(overrides)
     with contextlib.chdir(folder), kept_state(), contextlib.redirect_stdout(out):  # noqa: SIM117
@@ -173,17 +174,20 @@ def tracked(folder: Path) -> list[RunRecord]:
     return RunBook(f"sqlite:///{folder}/runs/mlflow.db").runs
 
 
-@functools.cache
 def shared_set(base: Path, kind: str = "labels", pictures: bool = False) -> Path:
     """A set that no test changes."""
-    return write_set(base / f"set-{kind}-{pictures}", kind, pictures=pictures)
+    folder = base / f"set-{kind}-{pictures}"
+    return folder / "tiny.json" if folder.exists() else write_set(folder, kind, pictures=pictures)
+
+
+def shared_run(base: Path, kind: str = "labels", dims: int = 3, pictures: bool = False) -> Outcome:
+    """A finished training that no test changes."""
+    return _run(base, kind, dims, pictures)
 
 
 @functools.cache
-def shared_run(base: Path, kind: str = "labels", dims: int = 3, pictures: bool = False) -> Outcome:
-    """A finished training that no test changes."""
+def _run(base: Path, kind: str, dims: int, pictures: bool) -> Outcome:
     folder = base / f"run-{kind}-{dims}-{pictures}"
-    folder.mkdir()
     settings = {"spatial_dims": 2, "patch": [16, 16]} if dims == 2 else {}
     return train(folder, shared_set(base, kind, pictures), **settings)
 

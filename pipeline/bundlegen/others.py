@@ -6,6 +6,7 @@ from pipeline import __version__
 from pipeline.bundlegen.settings import (
     DATA,
     IMPORTS,
+    Source,
     decision,
     inferer,
     network_item,
@@ -13,6 +14,8 @@ from pipeline.bundlegen.settings import (
 )
 from pipeline.bundlegen.train import test_section
 from pipeline.bundles.record import INTENDED_USE
+from pipeline.bundles.settings import divisor_of
+from pipeline.networks import preset_options
 
 # The tested set, as constraints.txt pins it
 TESTED = {
@@ -62,7 +65,7 @@ format=%(message)s
 """
 
 
-def _shared(bundle: str, options: list[str]) -> dict[str, Any]:
+def _shared(bundle: str, source: Source) -> dict[str, Any]:
     """What evaluation and inference have in common: a trained network and what it was made for."""
     return {
         "facts": "$bundles.facts(@manifest, @dataset_dir, @fold, @weights)",
@@ -74,10 +77,11 @@ def _shared(bundle: str, options: list[str]) -> dict[str, Any]:
             "spatial_dims": "@spatial_dims",
             "weights": "@weights",
             "device": "@device",
+            "options": source["options"],
             "patch": "@patch",
         },
         "compute_device": "$bundles.pick_device(@device)",
-        "network_def": network_item(bundle, options),
+        "network_def": network_item(bundle, source),
         "network": "$bundles.trained(@network_def, @weights).to(@compute_device)",
         "inferer": inferer(),
     }
@@ -95,13 +99,13 @@ def _settings(bundle: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def evaluate_config(bundle: str, options: list[str]) -> dict[str, Any]:
+def evaluate_config(bundle: str, source: Source) -> dict[str, Any]:
     """Return the config that scores a trained bundle on the held-out cases of a manifest."""
     run = ["$engine.evaluate(@test::evaluator, @test::table)"]
     return {
         "imports": IMPORTS,
         **_settings(bundle, output_dir=f"$bundles.run_folder({bundle!r} + '-evaluate')"),
-        **_shared(bundle, options),
+        **_shared(bundle, source),
         "test": test_section("@network"),
         # the names that MONAI asks of a bundle of this kind
         "dataset": "@test::dataset",
@@ -116,13 +120,13 @@ def evaluate_config(bundle: str, options: list[str]) -> dict[str, Any]:
     }
 
 
-def inference_config(bundle: str, options: list[str]) -> dict[str, Any]:
+def inference_config(bundle: str, source: Source) -> dict[str, Any]:
     """Return the config that writes masks for scans or pictures."""
     run = ["$predict.infer(@evaluator, @writer)"]
     return {
         "imports": [*IMPORTS, "$import pipeline.predict as predict"],
         **_settings(bundle, input=None, output_dir="predictions", cases="test"),
-        **_shared(bundle, options),
+        **_shared(bundle, source),
         "datalist": "$predict.datalist(@input, @manifest, @dataset_dir, @fold, @cases)",
         "preprocessing": {"_target_": "Compose", "transforms": preprocessing(["image"])},
         "dataset": {"_target_": "Dataset", "data": "@datalist", "transform": "@preprocessing"},
@@ -155,7 +159,14 @@ def inference_config(bundle: str, options: list[str]) -> dict[str, Any]:
     }
 
 
-def metadata(source: dict[str, Any]) -> dict[str, Any]:
+def shape_step(bundle: str) -> int:
+    """A size that the compact network takes in evaluation: two voxels at its bottleneck."""
+    divisor = divisor_of(bundle, 3, preset_options(bundle, "compact", 3))
+    largest = divisor if isinstance(divisor, int) else max(divisor)
+    return max(16, 2 * largest)
+
+
+def metadata(bundle: str, source: Source) -> dict[str, Any]:
     """Return `metadata.json` for the phantom, valid against the schema of 2024-07-25."""
     names = [
         "background",
@@ -166,8 +177,7 @@ def metadata(source: dict[str, Any]) -> dict[str, Any]:
         "right kidney",
         "aorta",
     ]
-    step = source.get("shape_step", 16)
-    shape = [f"{step}*n"] * 3
+    shape = [f"{source.get('shape_step') or shape_step(bundle)}*n"] * 3
     return {
         "schema": "https://project-monai.github.io/schema/meta_schema_20240725.json",
         "version": __version__,

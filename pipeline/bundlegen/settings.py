@@ -1,6 +1,11 @@
 """The settings at the top of the configs, written once for all bundles."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from pipeline.networks import preset_names
+
+Source = Mapping[str, Any]
 
 IMPORTS = [
     "$import pipeline",
@@ -29,7 +34,7 @@ PLANNED: dict[str, Any] = {
 }
 
 
-def train_settings(bundle: str) -> dict[str, Any]:
+def train_settings(bundle: str, source: Source) -> dict[str, Any]:
     """The settings of a training, in the order of the documentation."""
     return {
         "bundle": bundle,
@@ -38,6 +43,7 @@ def train_settings(bundle: str) -> dict[str, Any]:
         # the default limit of time no longer holds once a number of epochs is given
         "max_minutes": "$2 if @max_epochs is None else None",
         **PLANNED,
+        **source.get("settings", {}),
         "weights": None,
         "new_head": False,
         "resume": None,
@@ -53,7 +59,7 @@ def train_settings(bundle: str) -> dict[str, Any]:
     }
 
 
-def plan_item(bundle: str) -> dict[str, Any]:
+def plan_item(bundle: str, source: Source) -> dict[str, Any]:
     """The plan of a training: the rules, and each planned setting that overrides one."""
     return {
         "_target_": "pipeline.bundles.plan",
@@ -62,11 +68,12 @@ def plan_item(bundle: str) -> dict[str, Any]:
         "preset": "@preset",
         "spatial_dims": "@spatial_dims",
         "device": "@device",
+        "options": source["options"],
         **{name: f"@{name}" for name in PLANNED},
     }
 
 
-def network_item(bundle: str, options: list[str]) -> dict[str, Any]:
+def network_item(bundle: str, source: Source) -> dict[str, Any]:
     """The network: its channels from the facts, its options from the plan."""
     return {
         "_target_": "pipeline.networks.build_network",
@@ -74,7 +81,10 @@ def network_item(bundle: str, options: list[str]) -> dict[str, Any]:
         "spatial_dims": "$@plan['spatial_dims']",
         "in_channels": "$len(@facts['modality'])",
         "out_channels": "$len(@facts['classes']) + (@facts['head'] == 'softmax')",
-        **{name: f"$@plan['network'][{name!r}]" for name in options},
+        **{
+            name: f"$@plan['network'][{name!r}]"
+            for name in (*preset_names(bundle), *source["options"])
+        },
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.bundlegen.settings import (
     IMPORTS,
+    Source,
     decision,
     inferer,
     network_item,
@@ -14,15 +15,15 @@ from pipeline.bundlegen.settings import (
 )
 
 
-def train_config(bundle: str, options: list[str]) -> dict[str, Any]:
+def train_config(bundle: str, source: Source) -> dict[str, Any]:
     """Return the training config of a bundle."""
     return {
         "imports": IMPORTS,
-        **train_settings(bundle),
+        **train_settings(bundle, source),
         "facts": "$bundles.facts(@manifest, @dataset_dir, @fold)",
-        "plan": plan_item(bundle),
+        "plan": plan_item(bundle, source),
         "compute_device": "$bundles.pick_device(@device)",
-        "network_def": network_item(bundle, options),
+        "network_def": network_item(bundle, source),
         "network": "$engine.place(@network_def, @compute_device)",
         "average": {"_target_": "pipeline.train.Average", "network": "@network", "decay": 0.98},
         "loss": {
@@ -190,21 +191,21 @@ def _train() -> dict[str, Any]:
             "settings": "@train::settings",
         },
         "handlers": [
-            "@train::tracker",
+            {"_target_": "pipeline.train.handler", "item": "@train::tracker"},
             {
                 "_target_": "pipeline.train.EpochSeed",
                 "sampler": "@train::sampler",
                 "dataset": "@train::dataset",
                 "seed": "@seed",
             },
-            "@train::clock",
+            {"_target_": "pipeline.train.handler", "item": "@train::clock"},
             {
                 "_target_": "pipeline.train.Validation",
                 "interval": "$@plan['val_interval']",
                 "validator": "@validate::evaluator",
                 "clock": "@train::clock",
             },
-            "@train::saver",
+            {"_target_": "pipeline.train.handler", "item": "@train::saver"},
             {
                 "_target_": "pipeline.train.EpochLog",
                 "clock": "@train::clock",

@@ -20,12 +20,11 @@ def sources() -> dict[str, dict[str, Any]]:
 
 def files(name: str, source: dict[str, Any]) -> dict[str, str]:
     """Name and text of each file of a bundle."""
-    options = source["options"]
     configs = {
-        "train.json": train_config(name, options),
-        "evaluate.json": evaluate_config(name, options),
-        "inference.json": inference_config(name, options),
-        "metadata.json": metadata(source),
+        "train.json": train_config(name, source),
+        "evaluate.json": evaluate_config(name, source),
+        "inference.json": inference_config(name, source),
+        "metadata.json": metadata(name, source),
     }
     texts = {file: json.dumps(config, indent=2) + "\n" for file, config in configs.items()}
     return {**texts, "logging.conf": LOGGING}

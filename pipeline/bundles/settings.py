@@ -52,6 +52,7 @@ def plan(
     spatial_dims: int = 3,
     weights: str | None = None,
     device: str | None = None,
+    options: Mapping[str, Any] | None = None,
     window: str | Sequence[Any] | None = None,
     spacing: Sequence[float] | None = None,
     normalisation: str | None = None,
@@ -66,8 +67,9 @@ def plan(
 ) -> dict[str, Any]:
     """Plan from the facts; with weights that have a record beside them: the plan they came from.
 
-    Every argument after `device` is a value of the user's, which overrides just that one; None
-    leaves it to the rules of `pipeline.planning`.
+    `options` are the network's that the bundle fixes, whatever the preset. Every argument after it
+    is a value of the user's, which overrides just that one; None leaves it to the rules of
+    `pipeline.planning`.
 
     Returns:
         The plan as plain values, with `network`: the options of the network.
@@ -80,18 +82,20 @@ def plan(
         window, spacing, normalisation, patch, batch_size, epoch_length, learning_rate, norm,
         class_weights, augment, val_interval,
     )  # fmt: skip
-    options = preset_options(network, preset, spatial_dims)
+    chosen = {**preset_options(network, preset, spatial_dims), **(options or {})}
     made = make_plan(
         Fingerprint.from_dict(dict(facts)),
         preset=preset,
         spatial_dims=spatial_dims,
         memory_gib=memory_gib(device),
-        divisor=divisor_of(network, spatial_dims, options),
+        divisor=divisor_of(network, spatial_dims, chosen),
         overrides=overrides,
     )
     if "norm" in network_options(network):
-        options["norm"] = None if made.norm == "none" else made.norm
-    return {**made.to_dict(), "network": _plain(options)}
+        chosen["norm"] = None if made.norm == "none" else made.norm
+    if "img_size" in chosen:  # a position embedding ties the network to its patch
+        chosen["img_size"] = made.patch
+    return {**made.to_dict(), "network": _plain(chosen)}
 
 
 def divisor_of(
@@ -115,6 +119,11 @@ def memory_gib(device: str | None) -> float:
 
 @plain
 def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """As `find_device`, for configs: a refusal ends the program in one line."""
+    return find_device(device)
+
+
+def find_device(device: str | torch.device | None = None) -> torch.device:
     """The device by name, else the local rank's GPU, else the CPU.
 
     Raises:

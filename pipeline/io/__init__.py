@@ -1,6 +1,9 @@
-"""Files to and from one `Volume`: NIfTI, DICOM series, pictures. Starts without torch."""
+"""Files to and from one `Volume`: NIfTI, DICOM, pictures. Starts without torch."""
+
+from typing import TYPE_CHECKING
 
 from pipeline.io.atomic import atomic_path
+from pipeline.io.grid import corner_distance, to_grid
 from pipeline.io.kinds import kind_of
 from pipeline.io.nifti_write import write_nifti
 from pipeline.io.options import Reading
@@ -8,17 +11,46 @@ from pipeline.io.picture import write_picture
 from pipeline.io.read import read_header, read_image, read_label
 from pipeline.io.volume import Affine, Header, Volume, spacing_of
 
+if TYPE_CHECKING:
+    from pipeline.io.dicom import LabelChoice, LabelMap, is_dicom_label, read_dicom_label
+    from pipeline.io.privacy import patient_of
+
+_LATE = {
+    "LabelChoice": "pipeline.io.dicom",
+    "LabelMap": "pipeline.io.dicom",
+    "is_dicom_label": "pipeline.io.dicom",
+    "patient_of": "pipeline.io.privacy",
+    "read_dicom_label": "pipeline.io.dicom",
+}
+"""What only some callers need, imported when it is first asked for."""
+
 __all__ = [
     "Affine",
     "Header",
+    "LabelChoice",
+    "LabelMap",
     "Reading",
     "Volume",
     "atomic_path",
+    "corner_distance",
+    "is_dicom_label",
     "kind_of",
+    "patient_of",
+    "read_dicom_label",
     "read_header",
     "read_image",
     "read_label",
     "spacing_of",
+    "to_grid",
     "write_nifti",
     "write_picture",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the parts of `_LATE`."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LATE[name]), name)

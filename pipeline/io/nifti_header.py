@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import DataError, GeometryError
+from pipeline.io.grid import corner_distance
+from pipeline.io.options import Form, Reading
+from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS, SHEAR_TOLERANCE
 from pipeline.io.volume import Affine
-
-FORMS_TOLERANCE_VOXELS = 0.1
-"""Sform and qform may disagree by this many voxels at a corner of the grid."""
 
 _TO_MM = {1: 1000.0, 3: 0.001}  # metre, micrometre; 0 (unknown) and 2 are taken as mm
 _DAMAGED = "fetch or export the file again"
@@ -44,8 +44,16 @@ def header_size(head: bytes, path: str | Path) -> int:
     raise DataError(f"{path}: no NIfTI header (it begins with {head[:4]!r})", hint=_DAMAGED)
 
 
-def parse_header(head: bytes, path: str | Path) -> NiftiHeader:
-    """Return the checked header from the first 348 or 540 bytes of a single-file NIfTI.
+def parse_header(
+    head: bytes, path: str | Path, reading: Reading, *, pair: bool = False
+) -> NiftiHeader:
+    """Return the checked header from the first bytes of a NIfTI.
+
+    Args:
+        head: At least 348 bytes, 540 for NIfTI-2.
+        path: As the user gave it.
+        reading: Which of its places counts, and whether it needs one.
+        pair: The voxels lie in a file of their own.
 
     Raises:
         DataError: Not NIfTI, or a field that no reader could follow.
@@ -58,17 +66,17 @@ def parse_header(head: bytes, path: str | Path) -> NiftiHeader:
         raise DataError(f"{path}: cut off in its header, {len(head)} bytes", hint=_DAMAGED)
     kind: Any = nibabel.Nifti1Header if size == 348 else nibabel.Nifti2Header
     raw = kind(head[:size], check=False)
-    if not bytes(raw["magic"]).startswith((b"n+1", b"n+2")):
+    magic = bytes(raw["magic"])
+    if not magic.startswith((b"ni1", b"ni2") if pair else (b"n+1", b"n+2")):
         raise DataError(
-            f"{path}: magic {bytes(raw['magic'])!r} is no single-file NIfTI",
-            hint="convert pairs of .hdr and .img to .nii.gz first",
+            f"{path}: magic {magic!r} is that of no {'pair' if pair else 'single-file NIfTI'}",
+            hint="give the .hdr of a pair with its .img beside, or a .nii" if pair else _DAMAGED,
         )
     shape = _shape(raw, path)
     slope, intercept, notes = _scale(raw, path)
-    affine, more = _affine(raw, shape[:3], path)
-    return NiftiHeader(
-        shape, _dtype(raw, path), _offset(raw, size, path), slope, intercept, affine, notes + more
-    )
+    affine, more = _affine(raw, shape[:3], path, reading)
+    offset = _offset(raw, 0 if pair else size, path)
+    return NiftiHeader(shape, _dtype(raw, path), offset, slope, intercept, affine, notes + more)
 
 
 def _shape(raw: Any, path: str | Path) -> tuple[int, ...]:
@@ -110,20 +118,13 @@ def _offset(raw: Any, size: int, path: str | Path) -> int:
 
 def _scale(raw: Any, path: str | Path) -> tuple[float, float, tuple[str, ...]]:
     slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
-    # 0 and NaN both mean "none"; nibabel itself writes NaN, so that is no cause for a warning
-    if slope == 0 or math.isnan(slope):
+    if slope == 0:
         return 1.0, 0.0, ()
+    if math.isnan(slope):
+        return 1.0, 0.0, ("scl_slope is NaN: taken as none",)
     if math.isinf(slope) or not math.isfinite(intercept):
         raise DataError(f"{path}: scl_slope {slope:g} with scl_inter {intercept:g}", hint=_DAMAGED)
     return slope, intercept, ()
-
-
-def _corner_shift(one: Affine, other: Affine, shape: tuple[int, ...]) -> float:
-    """Return the largest distance in voxels of `one` between both images of the grid's corners."""
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
-    homogeneous = np.c_[corners, np.ones(8)]
-    moved = (np.linalg.inv(one) @ other @ homogeneous.T).T[:, :3]
-    return float(np.abs(moved - corners).max())
 
 
 def _usable(affine: npt.NDArray[np.floating], name: str, path: str | Path) -> Affine:
@@ -143,25 +144,29 @@ def _qform(raw: Any, path: str | Path) -> Affine:
         raise GeometryError(f"{path}: qform is unusable ({error})", hint=_DAMAGED) from error
 
 
-def _affine(raw: Any, shape: tuple[int, ...], path: str | Path) -> tuple[Affine, tuple[str, ...]]:
+def _affine(
+    raw: Any, shape: tuple[int, ...], path: str | Path, reading: Reading
+) -> tuple[Affine, tuple[str, ...]]:
+    """Return the place that counts: sform, else qform, unless the user chose another."""
+    has_sform, has_qform = int(raw["sform_code"]) > 0, int(raw["qform_code"]) > 0
     warnings: list[str] = []
-    if int(raw["sform_code"]) > 0:
+    if reading.affine is not None:
+        affine = _chosen(raw, shape, path, reading.affine)
+        warnings.append(f"place taken from {reading.affine}, as asked for")
+    elif has_sform:
         affine = _usable(raw.get_sform(), "sform", path)
-        if int(raw["qform_code"]) > 0:
-            apart = _corner_shift(affine, _qform(raw, path), shape)
-            if apart > FORMS_TOLERANCE_VOXELS and not is_sheared(affine):
-                raise GeometryError(
-                    f"{path}: sform and qform are {apart:.2f} voxels apart at a corner",
-                    hint="rewrite the file with the one that is right",
-                )
-    elif int(raw["qform_code"]) > 0:
+        if has_qform:
+            _refuse_contradiction(affine, _qform(raw, path), shape, path)
+    elif has_qform:
         affine = _qform(raw, path)
-    else:
-        spacing = np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
-        spacing[len(spacing) - (3 - min(3, int(raw["dim"][0]))) :] = 1.0
-        affine = _usable(np.diag([*spacing, 1.0]), "pixdim", path)
-        affine[:3, 3] = -spacing * (np.array(shape) - 1) / 2
+    elif reading.unplaced:
+        affine = _centred(raw, shape, path)
         warnings.append("no sform and no qform: spacing from pixdim, origin at the centre")
+    else:
+        raise GeometryError(
+            f"{path}: no sform and no qform, so no place in the world",
+            hint="--affine pixdim accepts its spacing, with the origin at the centre",
+        )
     factor = _TO_MM.get(int(raw["xyzt_units"]) & 7)
     if factor is not None:
         affine[:3] *= factor
@@ -169,7 +174,35 @@ def _affine(raw: Any, shape: tuple[int, ...], path: str | Path) -> tuple[Affine,
     return affine, tuple(warnings)
 
 
+def _chosen(raw: Any, shape: tuple[int, ...], path: str | Path, form: Form) -> Affine:
+    if form == "pixdim":
+        return _centred(raw, shape, path)
+    if int(raw[f"{form}_code"]) <= 0:
+        raise GeometryError(f"{path}: no {form} in the header", hint="choose another --affine")
+    return _usable(raw.get_sform(), "sform", path) if form == "sform" else _qform(raw, path)
+
+
+def _centred(raw: Any, shape: tuple[int, ...], path: str | Path) -> Affine:
+    """Return the affine of a volume that says nothing but its spacing."""
+    spacing = np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
+    spacing[min(3, int(raw["dim"][0])) :] = 1.0
+    affine = _usable(np.diag([*spacing, 1.0]), "pixdim", path)
+    affine[:3, 3] = -spacing * (np.array(shape) - 1) / 2
+    return affine
+
+
+def _refuse_contradiction(
+    sform: Affine, qform: Affine, shape: tuple[int, ...], path: str | Path
+) -> None:
+    apart = corner_distance(sform, qform, shape)
+    if apart > GRID_TOLERANCE_VOXELS:
+        raise GeometryError(
+            f"{path}: sform and qform are {apart:.2f} voxels apart at a corner",
+            hint="choose with --affine sform or --affine qform",
+        )
+
+
 def is_sheared(affine: Affine) -> bool:
     """Whether the axes are not at right angles, which a qform cannot say."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > 1e-4)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > SHEAR_TOLERANCE)

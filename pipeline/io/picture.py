@@ -23,9 +23,17 @@ _ALPHA = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "PA": "RGB", "La": "L", "RGBa
 _SINGLE = "save the mask as a PNG with one channel"
 
 
+_SUFFIXES = {
+    "PNG": (".png",), "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",), "BMP": (".bmp", ".dib"), "MPO": (".jpg", ".jpeg"),
+}  # fmt: skip
+_STRAY_LEVELS = 32
+_STRAYS_AT_MOST = 0.05
+
+
 @contextmanager
-def _opened(path: str | Path) -> Iterator["Image"]:
-    """Yield the one frame of a picture; size, frames and depth are checked before decoding."""
+def _opened(path: str | Path, page: int | None = None) -> Iterator["Image"]:
+    """Yield one frame of a picture; size, frames and depth are checked before decoding."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -33,7 +41,7 @@ def _opened(path: str | Path) -> Iterator["Image"]:
             # between once and twice the limit Pillow only warns; above it refuses, and so do we
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                _check(image, path)
+                _check(image, path, page)
                 yield image
     except UnidentifiedImageError as error:
         raise DataError(
@@ -46,10 +54,24 @@ def _opened(path: str | Path) -> Iterator["Image"]:
         raise DataError(f"{path}: cannot be read ({reason})", hint="export it again") from error
 
 
-def _check(image: "Image", path: str | Path) -> None:
+def _check(image: "Image", path: str | Path, page: int | None) -> None:
+    from PIL import Image
+
+    pixels = image.width * image.height
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS:
+        raise DataError(
+            f"{path}: {pixels} pixels, over the limit of {Image.MAX_IMAGE_PIXELS}",
+            hint="cut it into tiles",
+        )
     frames = int(getattr(image, "n_frames", 1))
-    if frames > 1:
-        raise DataError(f"{path}: {frames} pages or frames", hint="save one of them as PNG")
+    if frames > 1 and page is None:
+        raise DataError(
+            f"{path}: {frames} pages or frames", hint="name a page, or save one of them as PNG"
+        )
+    if page is not None and not 1 <= page <= frames:
+        raise DataError(f"{path}: no page {page}, it has {frames}", hint="pages count from 1")
+    if page is not None:
+        image.seek(page - 1)
     depth, colour = _png_depth(path) if image.format == "PNG" else (8, 0)
     if depth == 16 and colour != 0:
         # Pillow would keep the upper eight bits and say nothing
@@ -74,6 +96,15 @@ def _upright(image: "Image") -> tuple["Image", list[str]]:
     return image, []
 
 
+def _name_note(image: "Image", path: str | Path) -> list[str]:
+    """Return a note where the suffix says another format than the content."""
+    suffix, kind = Path(path).suffix.lower(), str(image.format)
+    known = {one for suffixes in _SUFFIXES.values() for one in suffixes}
+    if suffix not in known or suffix in _SUFFIXES.get(kind, (suffix,)):
+        return []
+    return [f"named {suffix}, but its content is {kind}"]
+
+
 def _values(image: "Image", path: str | Path) -> Array:
     """Return a grey picture as stored; low depths, which Pillow stretches to 255, put back."""
     array: Array = np.asarray(image)
@@ -90,14 +121,19 @@ def _values(image: "Image", path: str | Path) -> Array:
     return array
 
 
-def read_picture(path: str | Path) -> Volume:
+def read_picture(path: str | Path, *, page: int | None = None) -> Volume:
     """Return a picture `(rows, columns)` or `(rows, columns, 3)`, upright, without alpha.
+
+    Args:
+        path: PNG, JPEG, TIFF, GIF or BMP.
+        page: Of several, from 1.
 
     Raises:
         DataError: Missing, damaged, too large, of several pages, or of a kind we do not read.
     """
-    with _opened(path) as opened:
+    with _opened(path, page) as opened:
         image, notes = _upright(opened)
+        notes += _name_note(opened, path)
         mode = image.mode
         if mode in _GREY:
             return Volume(
@@ -117,18 +153,21 @@ def read_picture(path: str | Path) -> Volume:
         return Volume(np.asarray(image.convert(target)), None, None, tuple(notes))
 
 
-def read_picture_label(path: str | Path) -> Volume:
+def read_picture_label(path: str | Path, *, threshold: float | None = None) -> Volume:
     """Return a mask `(rows, columns)` of whole numbers; a palette's indices, not its colours.
+
+    Args:
+        path: The mask.
+        threshold: Accept a JPEG of two levels, cut at this value.
 
     Raises:
         DataError: As `read_picture`; a JPEG; transparency; colours; a value between whole numbers.
     """
     with _opened(path) as opened:
-        if opened.format == "JPEG":
-            raise DataError(
-                f"{path}: JPEG does not keep the values of a mask", hint="save the mask as PNG"
-            )
         image, notes = _upright(opened)
+        notes += _name_note(opened, path)
+        if opened.format in ("JPEG", "MPO"):
+            return _cut(np.asarray(image.convert("L")), threshold, notes, path)
         if image.mode == "P":
             array = _palette_values(image)
         elif image.mode in _GREY:
@@ -144,6 +183,30 @@ def read_picture_label(path: str | Path) -> Volume:
     if isinstance(whole, float):
         raise DataError(f"{path}: mask value {whole:g} is no whole number in range", hint=_SINGLE)
     return Volume(whole, None, None, tuple(notes))
+
+
+def _cut(
+    grey: npt.NDArray[np.uint8], threshold: float | None, notes: list[str], path: str | Path
+) -> Volume:
+    """Return a JPEG mask as 0 and 1, where its values cluster at two levels around `threshold`."""
+    if threshold is None:
+        raise DataError(
+            f"{path}: JPEG does not keep the values of a mask",
+            hint="save the mask as PNG, or give the threshold between its two levels",
+        )
+    upper = grey >= threshold
+    counts = np.bincount(grey.ravel(), minlength=256)
+    cut = int(np.clip(np.ceil(threshold), 1, 255))
+    levels = int(counts[:cut].argmax()), cut + int(counts[cut:].argmax())
+    away = np.abs(grey.astype(int) - np.where(upper, levels[1], levels[0]))
+    strays = int((away > 0).sum())
+    if (away > _STRAY_LEVELS).mean() > _STRAYS_AT_MOST:
+        raise DataError(
+            f"{path}: the values of this JPEG mask do not cluster at two levels",
+            hint="save the mask as PNG",
+        )
+    notes.append(f"JPEG mask cut at {threshold:g}: {strays} values are neither of its two levels")
+    return Volume(upper.astype(np.uint8), None, None, tuple(notes))
 
 
 def _palette_values(image: "Image") -> Array:

@@ -3,11 +3,15 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError
 from pipeline.io.kinds import Kind, kind_of
 from pipeline.io.options import Reading
 from pipeline.io.volume import Header, Volume
+
+if TYPE_CHECKING:
+    from pipeline.io.dicom import LabelChoice
 
 _FOLDER = "give the folder that holds the slices themselves"
 
@@ -40,10 +44,10 @@ def read_image(
     if kind == "nifti":
         from pipeline.io.nifti import read_nifti
 
-        return read_nifti(path)
+        return read_nifti(path, reading=chosen)
     from pipeline.io.picture import read_picture
 
-    return read_picture(path)
+    return read_picture(path, page=page)
 
 
 def _reading(series: str | int | None, reading: Reading | None) -> Reading:
@@ -51,26 +55,46 @@ def _reading(series: str | int | None, reading: Reading | None) -> Reading:
     return given if series is None else replace(given, series=series)
 
 
-def read_label(path: str | Path, *, channels: bool = False) -> Volume:
+def read_label(
+    path: str | Path,
+    *,
+    channels: bool = False,
+    reference: str | Path | None = None,
+    choice: "LabelChoice | None" = None,
+    reading: Reading | None = None,
+    threshold: float | None = None,
+) -> Volume:
     """Return a label map of whole numbers: uint8, uint16 or int32, the smallest that holds it.
 
     Args:
-        path: A NIfTI file or a picture with one channel.
+        path: A NIfTI file, a picture with one channel, an RTSTRUCT or a SEG.
         channels: Allow 4D, one channel a region.
+        reference: The series that an RTSTRUCT or SEG was drawn on.
+        choice: Which of its structures, and how.
+        reading: Choices for the series, or for a NIfTI.
+        threshold: Accept a JPEG mask of two levels, cut at this value.
 
     Raises:
-        DataError: As `read_image`; a value between whole numbers; colours; JPEG; DICOM.
+        DataError: As `read_image`; a value between whole numbers; colours; JPEG; a DICOM image.
     """
     kind = _kind(path)
     if kind == "nifti":
         from pipeline.io.nifti import read_nifti_label
 
-        return read_nifti_label(path, channels=channels)
+        return read_nifti_label(path, channels=channels, reading=reading)
     if kind == "picture":
         from pipeline.io.picture import read_picture_label
 
-        return read_picture_label(path)
-    raise DataError(f"{path}: DICOM labels are not read yet", hint="give the label as NIfTI")
+        return read_picture_label(path, threshold=threshold)
+    if reference is None:
+        raise DataError(
+            f"{path}: a DICOM label is an RTSTRUCT or SEG file with the series it was drawn on",
+            hint="give both, with --reference SERIES, or the label as NIfTI",
+        )
+    from pipeline.io.dicom import LabelChoice, read_dicom_label
+
+    wanted = choice or LabelChoice(channels=channels)
+    return read_dicom_label(path, reference, wanted, reading).volume
 
 
 def read_header(path: str | Path, *, series: str | int | None = None) -> Header:

@@ -58,7 +58,18 @@ class SpatialRNN(nn.Module):
         total = torch.zeros_like(channels_last)
         for axis, rnn in enumerate(self.axes, start=1):
             lines = channels_last.movedim(axis, -2)
-            both, _ = rnn(lines.reshape(-1, lines.shape[-2], self.width))
+            both = _run(rnn, lines.reshape(-1, lines.shape[-2], self.width))
             swept = both[..., : self.width] + both[..., self.width :]
             total = total + swept.reshape(lines.shape).movedim(-2, axis)
         return total.movedim(-1, 1)
+
+
+def _run(rnn: nn.Module, lines: Tensor) -> Tensor:
+    """Return both directions' states; exporting can't trace the module's own list of weights."""
+    if not torch.compiler.is_compiling():
+        states: Tensor = rnn(lines)[0]
+        return states
+    start = lines.new_zeros(2, lines.shape[0], lines.shape[2])
+    weights = tuple(rnn.parameters())
+    result = torch.rnn_relu(lines, start, weights, True, 1, 0.0, rnn.training, True, True)
+    return result[0]

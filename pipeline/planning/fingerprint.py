@@ -200,6 +200,11 @@ def read_case(case: Case) -> tuple[Volume, NDArray[Any]]:
     image = volumes[0]
     if len(volumes) > 1:
         image = replace(image, array=np.stack([v.array for v in volumes], axis=-1))
+    if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
+        raise DataError(
+            f"{case.id}: {np.sum(~np.isfinite(image.array))} voxels of the image are no number",
+            hint="give them a value, e.g. that of air",
+        )
     if case.label is None:
         raise DataError(f"{case.id} has no label", hint="add it to the manifest")
     label = read_label(case.label)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 
-from pipeline.bundles.settings import pick_device
+from pipeline.bundles.settings import find_device
 from pipeline.bundles.weights import find_weights, load_into, read_weights
 from pipeline.errors import DataError
 from pipeline.io import write_nifti
@@ -49,7 +49,7 @@ def predict_foreign(
     given = [bundles] if isinstance(bundles, str | Path) else list(bundles)
     if len(given) != 1:
         raise DataError("an ensemble of foreign bundles", hint="give one bundle with --trust")
-    device = pick_device(chosen.device)
+    device = find_device(chosen.device)
     model = open_foreign(Path(given[0]), device)
     cases = find_cases(input, cases=chosen.cases, dataset_dir=chosen.dataset_dir, fold=chosen.fold)
     paths = mask_paths(output, cases, pictures=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.bundles.guard import refusal
-from pipeline.bundles.settings import pick_device
+from pipeline.bundles.settings import find_device
 from pipeline.errors import DataError, InvalidValueError, PipelineError
 from pipeline.predict.inputs import InputCase, find_cases
 from pipeline.predict.model import Model, open_model
@@ -92,7 +92,7 @@ def predict(
     if chosen.overlap is not None and not 0 <= chosen.overlap < 1:
         raise InvalidValueError(f"overlap is {chosen.overlap}", hint="give 0 to 0.9")
     given = [bundles] if isinstance(bundles, str | Path) else list(bundles)
-    device = pick_device(chosen.device)
+    device = find_device(chosen.device)
     models = [open_model(bundle, device) for bundle in given]
     _alike(models)
     _check_probabilities(chosen.probabilities, models[0])
@@ -151,10 +151,11 @@ def _one(case: InputCase, path: Path, models: Sequence[Model], options: Options)
 
 def stored(reason: str, given: str | Path, case: InputCase) -> str:
     """A refusal as it may be kept on disk: no folder above INPUT, no UID."""
-    for path in (Path(given), *case.images):
-        for form in (path, path.absolute(), path.resolve()):
-            if str(form.parent) not in (".", form.anchor):
-                reason = reason.replace(f"{form.parent}/", "")
+    known = (Path(given), *case.images)
+    folders = {form.parent for p in known for form in (p, p.absolute(), p.resolve())}
+    for folder in sorted(folders, key=lambda f: len(str(f)), reverse=True):
+        if str(folder) not in (".", folder.anchor):
+            reason = reason.replace(f"{folder}/", "")
     return UID.sub("[UID]", reason)
 
 

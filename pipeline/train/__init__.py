@@ -2,7 +2,7 @@
 
 from pipeline.train.average import Average
 from pipeline.train.dataset import PreparedDataset
-from pipeline.train.parts import loader, place, prepared
+from pipeline.train.parts import handler, loader, place, prepared
 from pipeline.train.pictures import ValidationPictures
 from pipeline.train.report import EpochLog, ScoreTable
 from pipeline.train.sampling import EpochSampler, EpochSeed
@@ -28,6 +28,7 @@ __all__ = [
     "ValidationPictures",
     "WarmCosine",
     "evaluate",
+    "handler",
     "loader",
     "place",
     "prepared",

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Compose, Randomizable
 from torch.utils.data import Dataset
 
-from pipeline.errors import ResourceError
+from pipeline.errors import GeometryError, ResourceError
 from pipeline.progress import progress
 from pipeline.settings import cache_dir
 
 Item = dict[str, Any]
 TENSORS = ("image", "label")
+AFFINE_TOLERANCE_MM = 1e-2  # of the matrices' entries
 
 
 class PreparedDataset(Dataset[Item]):
@@ -86,6 +88,7 @@ class PreparedDataset(Dataset[Item]):
     def _prepare(self, case: Mapping[str, Any]) -> Item:
         """Run the deterministic transforms and drop the meta data that training does not need."""
         item = dict(self.fixed(dict(case)))
+        check_grids(item)
         for key in TENSORS:
             if key in item:
                 item[key] = torch.as_tensor(np.ascontiguousarray(torch.as_tensor(item[key])))
@@ -131,6 +134,32 @@ def write_item(folder: Path, item: Item) -> None:
     for index, found in enumerate(item.get("indices", ())):
         np.save(folder / f"indices-{index:04}.npy", found)
     (folder / "case.json").write_text(json.dumps({"case": item.get("case")}))
+
+
+def check_grids(item: Item) -> None:
+    """Refuse a label on another grid than its image's.
+
+    Raises:
+        GeometryError: The shapes differ, or the affines where both are known.
+    """
+    image, label = item.get("image"), item.get("label")
+    if image is None or label is None:
+        return
+    hint = "a label needs its image's grid"
+    if image.shape[1:] != label.shape[1:]:
+        raise GeometryError(
+            f"{item.get('case')}: the label has the shape {tuple(label.shape[1:])}, the image "
+            f"{tuple(image.shape[1:])}",
+            hint=hint,
+        )
+    if isinstance(image, MetaTensor) and isinstance(label, MetaTensor):
+        apart = float((image.affine - label.affine).abs().max())
+        if apart > AFFINE_TOLERANCE_MM:
+            raise GeometryError(
+                f"{item.get('case')}: the label's affine differs from the image's by up to "
+                f"{apart:.3g} mm",
+                hint=hint,
+            )
 
 
 def load_item(place: Path) -> Item:

@@ -17,10 +17,18 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys, SpaceKeys
 
 from pipeline.errors import GeometryError, InvalidValueError
-from pipeline.io import Volume, kind_of, read_image, read_label
-
-GRID_TOLERANCE_VOXELS = 0.1
-"""Files that are channels of one case may lie this many voxels apart at a corner."""
+from pipeline.io import (
+    LabelChoice,
+    Reading,
+    Volume,
+    corner_distance,
+    kind_of,
+    read_dicom_label,
+    read_image,
+    read_label,
+    to_grid,
+)
+from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS
 
 Files = str | Path | Sequence[str | Path]
 
@@ -35,11 +43,18 @@ class VolumeReader(ImageReader):
         label: Read label maps: whole numbers or refused. Give `LoadImage` an integer `dtype`
             too, as its default would turn them into float32.
         series: For DICOM folders: the number of the series, or its UID.
+        reading: Further choices of reading; `series`, where given, goes before its own.
     """
 
-    def __init__(self, label: bool = False, series: str | int | None = None) -> None:
+    def __init__(
+        self,
+        label: bool = False,
+        series: str | int | None = None,
+        reading: Reading | None = None,
+    ) -> None:
         self.label = label
         self.series = series
+        self.reading = reading
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Whether all paths hold something that we read, told by their content."""
@@ -66,7 +81,7 @@ class VolumeReader(ImageReader):
             GeometryError: Several files do not share one grid.
         """
         paths = _paths(img)
-        volume = load(paths, label=self.label, series=self.series)
+        volume = load(paths, label=self.label, series=self.series, reading=self.reading)
         return volume.array, metadata(volume, paths[0])
 
 
@@ -76,14 +91,17 @@ class ReadVolumed(MapTransform):
     A label map gets uint8 where it fits; the metadata says which file it was.
 
     Args:
-        keys: Keys of a path, or of several paths that become channels.
+        keys: Keys of a path, or of several paths that become channels. A label may also be
+            `{"rtstruct": FILE, "structures": [...]}` or `{"seg": FILE, ...}`, drawn on the
+            first image.
         label_keys: Those of `keys` that hold label maps.
         series_key: Key of the case that names the DICOM series of its images, if there is one.
         allow_missing_keys: Skip keys that a case does not have.
 
     Raises:
         DataError: A file is missing, damaged or no label map.
-        GeometryError: Several files of a key do not share one grid.
+        GeometryError: Several files of a key do not share one grid, or a label map is not on
+            that of the image (other axis codes over the same box are turned to it).
     """
 
     def __init__(
@@ -100,15 +118,53 @@ class ReadVolumed(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the case with its files read."""
         case = dict(data)
-        for key in self.key_iterator(case):
-            label = key in self.label_keys
-            series = None if label else case.get(self.series_key)
-            case[key] = _tensor(_paths(case[key]), label=label, series=series)
+        series = case.get(self.series_key)
+        image: Volume | None = None
+        source: Path | None = None
+        # images first: a label is drawn on one of them
+        for key in sorted(self.key_iterator(case), key=lambda key: key in self.label_keys):
+            value = case[key]
+            if key in self.label_keys:
+                label, path = _label(value, source, series)
+                if image is not None and image.affine is not None:
+                    label = to_grid(label, image.affine, image.shape)
+                case[key] = _tensor(label, path, label=True)
+                continue
+            paths = _paths(value)
+            volume = load(paths, series=series)
+            if image is None:
+                image, source = volume, paths[0]
+            case[key] = _tensor(volume, paths[0], label=False)
         return case
 
 
+def _label(value: Any, source: Path | None, series: str | int | None) -> tuple[Volume, Path]:
+    """Return a label map from files, or from `{"rtstruct": FILE, "structures": [...]}`."""
+    if not isinstance(value, Mapping):
+        paths = _paths(value)
+        return load(paths, label=True), paths[0]
+    file = value.get("rtstruct") or value.get("seg")
+    if file is None or source is None:
+        raise InvalidValueError(
+            f"a label of {', '.join(map(str, value))}",
+            hint='give {"rtstruct": FILE} or {"seg": FILE} beside the image it was drawn on',
+        )
+    choice = LabelChoice(
+        rois=tuple(value.get("structures", ())),
+        threshold=float(value.get("threshold", 0.5)),
+        priority=tuple(value.get("priority", ())),
+        channels=bool(value.get("channels", False)),
+    )
+    drawn = read_dicom_label(file, source, choice, Reading(series=series))
+    return drawn.volume, Path(file)
+
+
 def load(
-    paths: Sequence[str | Path], *, label: bool = False, series: str | int | None = None
+    paths: Sequence[str | Path],
+    *,
+    label: bool = False,
+    series: str | int | None = None,
+    reading: Reading | None = None,
 ) -> Volume:
     """Return one volume `(*S[, C])` from one file, or from several of one grid as channels.
 
@@ -117,7 +173,9 @@ def load(
         GeometryError: The files do not share one grid.
     """
     volumes = [
-        read_label(path, channels=True) if label else read_image(path, series=series)
+        read_label(path, channels=True, reading=reading)
+        if label
+        else read_image(path, series=series, reading=reading)
         for path in paths
     ]
     first = volumes[0]
@@ -142,6 +200,7 @@ def metadata(volume: Volume, path: str | Path) -> dict[str, Any]:
         MetaKeys.ORIGINAL_CHANNEL_DIM: -1 if has_channels else "no_channel",
         "filename_or_obj": str(path),
         "modality": volume.modality or "",
+        "facts": dict(volume.facts),
         "warnings": "; ".join(volume.warnings),
     }
 
@@ -154,14 +213,13 @@ def _paths(files: Any) -> tuple[Path, ...]:
     return tuple(Path(path) for path in paths)
 
 
-def _tensor(paths: tuple[Path, ...], *, label: bool, series: str | int | None) -> MetaTensor:
-    """Return the files as a channel-first tensor that owns its memory."""
-    volume = load(paths, label=label, series=series)
+def _tensor(volume: Volume, path: Path, *, label: bool) -> MetaTensor:
+    """Return a volume as a channel-first tensor that owns its memory."""
     first = np.moveaxis(_channels_last(volume), -1, 0)
     # torch has no full set of operations on uint16
     wanted = np.uint8 if first.dtype == np.uint8 else np.int32
     tensor = torch.from_numpy(np.array(first, wanted if label else np.float32, order="C"))
-    meta = metadata(volume, paths[0])
+    meta = metadata(volume, path)
     meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = 0
     affine = torch.as_tensor(meta.pop(MetaKeys.AFFINE), dtype=torch.float64)
     return MetaTensor(tensor, affine=affine, meta=meta)
@@ -186,12 +244,7 @@ def _refuse_other_grid(
         )
     if first.affine is None or other.affine is None:
         return
-    corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [
-        *(size - 1 for size in first.shape),
-        1,
-    ]
-    moved = (np.linalg.inv(first.affine) @ other.affine @ corners.T).T
-    apart = float(np.abs(moved - corners).max())
+    apart = corner_distance(first.affine, other.affine, first.shape)
     if apart > GRID_TOLERANCE_VOXELS:
         raise GeometryError(
             f"{path}: {apart:.2f} voxels away from {Path(first_path).name} at a corner", hint=hint

@@ -79,11 +79,14 @@ def test_writing_gives_the_committed_files_and_mends_drift(tmp_path: Path) -> No
 
 def test_a_bundle_is_one_small_file() -> None:
     source = json.loads((ROOT / "pipeline/bundlegen/sources/unet.json").read_text())
-    assert set(source) <= {"options", "task", "description", "references", "shape_step"}
-    new = {file: text.replace("unet_plain", "NAME") for file, text in files("x", source).items()}
-    assert set(new) == {
-        "train.json", "evaluate.json", "inference.json", "metadata.json", "logging.conf",
-    }  # fmt: skip
+    assert set(source) <= {"options", "task", "description", "references", "shape_step", "settings"}
+    assert set(files("unet", source)) == {
+        "train.json",
+        "evaluate.json",
+        "inference.json",
+        "metadata.json",
+        "logging.conf",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,7 +124,9 @@ SETTINGS = {
 @pytest.mark.parametrize("name", NAMES)
 def test_the_settings_have_the_documented_defaults(name: str) -> None:
     train = config(name, "train")
-    assert {key: train[key] for key in SETTINGS} == SETTINGS
+    fixed = sources()[name].get("settings", {})  # by what the network can take
+    assert set(fixed) <= {"patch"}
+    assert {key: train[key] for key in SETTINGS} == SETTINGS | fixed
     assert train["experiment"] == name
     assert train["max_minutes"] == "$2 if @max_epochs is None else None"
 
@@ -193,13 +198,13 @@ def test_inference_prepares_a_scan_as_predict_does(name: str) -> None:
     assert [s["_target_"].split(".")[-1] for s in steps] == [type(t).__name__ for t in ours]
     for step, transform in zip(steps, ours, strict=True):
         keys = step["keys"] if isinstance(step["keys"], list) else [step["keys"]]
-        assert keys == list(transform.keys)  # type: ignore[attr-defined]
+        assert keys == list(transform.keys)
         for option, value in step.items():
             if option not in ("_target_", "keys"):
                 assert value == f"$@plan['{option}']"
     grid, scale = ours[1], ours[2]
-    assert list(grid.spacing) == PLAN["spacing"]  # type: ignore[attr-defined]
-    assert scale.window == PLAN["window"]  # type: ignore[attr-defined]
+    assert list(grid.spacing) == PLAN["spacing"]
+    assert scale.window == PLAN["window"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -93,7 +93,7 @@ def test_the_plan_fits_the_networks_divisor_and_names_its_options(facts: Values)
     assert len(found["network"]["widths"]) == 4
     full = plan(facts, "attunet", preset="full", spatial_dims=3)
     assert all(n % 16 == 0 for n in full["patch"])
-    assert full["network"] == {"norm": "batch"}
+    assert full["network"]["widths"] == [64, 128, 256, 512, 1024]
     json.dumps(found)
 
 
@@ -102,9 +102,9 @@ def test_no_norm_reaches_the_network_as_none(facts: Values) -> None:
 
 
 def test_a_network_without_a_choice_of_norm_is_given_none(facts: Values) -> None:
-    options = plan(facts, "unet_plain")["network"]
+    options = plan(facts, "vnet")["network"]
     assert "norm" not in options
-    build_network("unet_plain", 3, 1, 3, **options)
+    build_network("vnet", 3, 1, 3, **options)
 
 
 def test_a_refused_plan_is_one_line(facts: Values, capsys: Err) -> None:

@@ -17,8 +17,8 @@ from pipeline.io import read_header, read_image, read_label
 from pipeline.io.dicom.elements import SEQUENCES
 from pipeline.io.dicom.entries import file_entry
 from pipeline.io.dicom.fallback import read_elements
-from pipeline.io.dicom.headers import looks_like_dicom
 from pipeline.io.dicom.scanner import ShortError, UnusualError, scan
+from pipeline.io.kinds import looks_like_dicom
 
 Make = Callable[..., list[Any]]
 Save = Callable[..., Path]
@@ -114,7 +114,11 @@ def compare(path: Path) -> bool:
     assert set(ours.values) == set(theirs.values)
     for tag, value in ours.values.items():
         if tag not in SEQUENCES:
-            assert value == theirs.values[tag]
+            # the character set is all that pydicom has converted already
+            assert value == theirs.values[tag] or (tag, value.strip()) == (
+                0x00080005,
+                theirs.values[tag],
+            )
     if ours.pixels is None or theirs.pixels is None:
         assert ours.pixels is theirs.pixels
     else:
@@ -160,7 +164,7 @@ def test_scanner_and_pydicom_agree_on_every_header(
     one.file_meta.TransferSyntaxUID = UID(f"1.2.840.10008.1.2{'' if implicit else '.1'}")
     path = tmp_path_factory.mktemp("scan") / "0"
     pydicom.dcmwrite(path, one, implicit_vr=implicit, little_endian=True, force_encoding=True)
-    assert compare(path) or (implicit and undefined)
+    assert compare(path)
 
 
 def test_scanner_and_pydicom_agree_on_pydicoms_own_files() -> None:

@@ -48,7 +48,7 @@ def test_what_cannot_be_read_is_one_line_with_the_path_as_given(
     for path, fact in (
         ("absent.nii.gz", "no such file"),
         ("folder", "an empty folder"),
-        ("notes", "no DICOM file"),
+        ("notes", "no DICOM file|a DICOM label is"),
         ("notes/a.txt", "neither NIfTI"),
         ("empty.bin", "an empty file"),
         ("scan.nii.gz", "no NIfTI header"),

@@ -13,6 +13,15 @@ from pipeline.networks import NETWORKS, build_network, preset_options
 CHANNELS, CLASSES = 2, 3
 rows = pytest.mark.parametrize("name", NETWORKS)
 axes = pytest.mark.parametrize("dims", [2, 3])
+SLOW = [("unet_valid", 3)]  # 188 voxels a side
+trained = pytest.mark.parametrize(
+    ("name", "dims"),
+    [
+        pytest.param(name, dims, marks=pytest.mark.slow if (name, dims) in SLOW else ())
+        for name in NETWORKS
+        for dims in (2, 3)
+    ],
+)
 
 
 SMALLER = {"unet_valid": {"widths": (2, 2, 2, 2, 2)}}  # 188 voxels a side take their time
@@ -47,11 +56,10 @@ def test_evaluation_returns_one_tensor_of_logits(name: str, dims: int) -> None:
     assert logits.isfinite().all()
 
 
-@rows
-@axes
+@trained
 def test_training_gives_every_trainable_parameter_a_gradient(name: str, dims: int) -> None:
     network = compact(name, dims).train()
-    output = network(random_image(network))
+    output = network(random_image(network, 1 if name == "unet_valid" else 2))
     heads = [output] if isinstance(output, Tensor) else output
     assert len(heads) == network.heads
     torch.stack([head.square().mean() for head in heads]).sum().backward()  # type: ignore[no-untyped-call]
@@ -129,13 +137,13 @@ def test_the_smallest_size_works_in_evaluation(name: str) -> None:
         assert network(torch.randn(2, CHANNELS, *network.next_size([1, 1]))).isfinite().all()
 
 
-@rows
-@axes
+@trained
 def test_bf16_autocast_leaves_outputs_and_gradients_finite(name: str, dims: int) -> None:
-    # three voxels, for with two along the first axis oneDNN's 3D weight gradients are wrong
+    # oneDNN's 3D weight gradients are wrong where the first axis is shorter than the kernel
+    longest = 6 if name == "vnet" else 3
     network = compact(name, dims).train()
     with torch.autocast("cpu", torch.bfloat16):
-        output = network(random_image(network, longest=3))
+        output = network(random_image(network, 1, longest=longest))
         heads = [output] if isinstance(output, Tensor) else output
         loss = torch.stack([head.float().square().mean() for head in heads]).sum()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -146,7 +154,7 @@ def test_bf16_autocast_leaves_outputs_and_gradients_finite(name: str, dims: int)
 @rows
 def test_channels_last_gives_the_same_logits(name: str) -> None:
     network = compact(name, 2).eval()
-    x = random_image(network, 1)
+    x = random_image(network, 1, longest=8)  # instance norm of a few voxels magnifies rounding
     with torch.no_grad():
         expected = network(x)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

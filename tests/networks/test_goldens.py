@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.contract import GuidedOutput
-from pipeline.networks import NETWORKS, build_network
+from pipeline.networks import build_network
 
 FILE = json.loads((Path(__file__).parents[1] / "data" / "goldens.json").read_text())
 TOLERANCE = FILE["tolerance_std"]
-SLOW = ("unet3plus",)  # more than ten seconds in 3D
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Outputs = tuple[Tensor, Tensor | list[Tensor] | GuidedOutput]
 RECURRENT = ("r2unet", "r2attunet")  # their sums grow, so their gain is smaller
@@ -93,16 +92,12 @@ def pick(outputs: Outputs, which: str) -> Tensor:
 
 
 def rows() -> list[Any]:
-    """The file's rows, in its order, each with a name and perhaps the mark `slow`."""
+    """The file's rows, in its order, each with a name."""
     found = []
     for row in FILE["rows"]:
-        if row["network"] not in NETWORKS:
-            continue
         key = json.dumps([row["network"], row["options"], row["input"], row["out_channels"]])
         words = [row["network"], f"{len(row['input']) - 2}d", *map(str, row["options"].items())]
-        slow = row["network"] in SLOW and len(row["input"]) == 5
-        marks = [pytest.mark.slow] if slow else []
-        found.append(pytest.param(key, row, id="-".join([*words, row["output"]]), marks=marks))
+        found.append(pytest.param(key, row, id="-".join([*words, row["output"]])))
     return found
 
 

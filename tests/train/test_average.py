@@ -1,6 +1,7 @@
 """The average follows its formula, takes the norms' statistics along and can be resumed."""
 
 import copy
+from typing import TypeVar
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from torch import nn
 
 from pipeline.train.average import Average
 
+Module = TypeVar("Module", bound=nn.Module)
 
-def set_to(network: nn.Module, value: float) -> nn.Module:
+
+def set_to(network: Module, value: float) -> Module:
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
             tensor.fill_(value)

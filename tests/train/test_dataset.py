@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform, RandomizableTransform
 
-from pipeline.errors import ResourceError
+from pipeline.errors import GeometryError, ResourceError
 from pipeline.train import dataset as module
-from pipeline.train.dataset import PreparedDataset, load_item
+from pipeline.train.dataset import PreparedDataset, check_grids, load_item
 
 CASE_BYTES = 64 * 4 + 64
 ROOM = CASE_BYTES / 2**30
@@ -212,3 +213,20 @@ def test_a_process_that_was_faster_is_as_good(data: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "write_item", beaten)
     assert prepared(data[:1], cache_gb=1e-12).items == [place]
     assert [p.name for p in place.parent.iterdir()] == [place.name]
+
+
+def test_a_label_on_another_grid_is_refused() -> None:
+    image = MetaTensor(torch.zeros(1, 4, 4, 4))
+    check_grids({"case": "a", "image": image, "label": image})
+    with pytest.raises(GeometryError, match=r"a: the label has the shape \(4, 4, 3\)"):
+        check_grids({"case": "a", "image": image, "label": image[..., :3]})
+    moved = torch.eye(4, dtype=torch.float64)
+    moved[0, 3] = 2
+    with pytest.raises(GeometryError, match=r"a: the label's affine differs .* 2 mm"):
+        check_grids(
+            {
+                "case": "a",
+                "image": image,
+                "label": MetaTensor(torch.zeros(1, 4, 4, 4), affine=moved),
+            }
+        )

@@ -71,3 +71,8 @@ def test_a_gpu_gets_pinned_memory_and_workers_while_it_trains(
 
 def test_the_users_number_of_workers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked(monkeypatch, num_workers=3) == (3, False)
+
+
+def test_a_named_handler_is_that_very_one() -> None:
+    item = object()
+    assert parts.handler(item) is item

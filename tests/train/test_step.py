@@ -100,7 +100,7 @@ def test_channels_last_changes_the_layout_of_weights_and_average_and_no_value(di
     step.use(Choice(channels_last=True), model, CPU)
     form = memory_format(dims, channels_last=True)
     for module in (model, step.average.module):
-        assert module[0].weight.is_contiguous(memory_format=form)
+        assert module.get_parameter("0.weight").is_contiguous(memory_format=form)
     image = torch.randn(1, 1, *[8] * dims)
     label = torch.zeros(1, 2, *[8] * dims)
     one = forward_loss(model, Loss(), image, label, step.choice)

@@ -5,7 +5,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.io.dicom.elements import (
     PIXELS,
@@ -89,13 +89,12 @@ def read_elements(entry: Entry) -> Elements:
     for tag in tags:
         raw: Any = dataset.get_item(tag)
         value = getattr(raw, "value", None)
-        is_raw = isinstance(value, bytes) or value is None
         if isinstance(value, bytes) and raw.length not in (UNDEFINED, len(value)):
             breaks_off = True
         if int(tag) in SEQUENCES:
             values[int(tag)] = b"\1" if value else b""
-        elif int(tag) in WANTED and is_raw:
-            values[int(tag)] = value or b""
+        elif int(tag) in WANTED:
+            values[int(tag)] = value if isinstance(value, bytes) else _bytes(value)
     place = _pixel_place(stream.getvalue(), stream.tell(), bool(implicit), bool(little))
     trailing = 0 < entry.size - stream.tell() < 8
     return Elements(
@@ -106,6 +105,12 @@ def read_elements(entry: Entry) -> Elements:
         str(meta.get("MediaStorageSOPClassUID") or ""),
         breaks_off or (place is None and trailing),
     )
+
+
+def _bytes(value: object) -> bytes:
+    """Return what pydicom has converted already: the character sets, and empty values."""
+    parts = [value] if isinstance(value, str) or value is None else list(cast(Any, value))
+    return "\\".join(str(part or "") for part in parts).encode("latin-1", "replace")
 
 
 def _pixel_place(data: bytes, position: int, implicit: bool, little: bool) -> PixelPlace | None:

@@ -32,6 +32,7 @@ _GROUPS = (
     ("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase",
      "NominalPercentageOfCardiacPhase"),
     ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "TriggerTime"),
+    ("SegmentIdentificationSequence", "ReferencedSegmentNumber", "ReferencedSegmentNumber"),
     ("CTImageFrameTypeSequence", "FrameType", "FrameType"),
     ("MRImageFrameTypeSequence", "FrameType", "FrameType"),
     ("PETFrameTypeSequence", "FrameType", "FrameType"),

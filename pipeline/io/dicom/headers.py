@@ -8,13 +8,15 @@ from pathlib import PurePosixPath
 from pipeline.errors import DataError
 from pipeline.io.dicom.elements import Elements, PixelPlace, texts
 from pipeline.io.dicom.entries import Entry
-from pipeline.io.dicom.fallback import inflated, read_elements
+from pipeline.io.dicom.fallback import DEFLATED, inflated, read_elements
 from pipeline.io.dicom.scanner import ShortError, UnusualError, scan
 from pipeline.io.kinds import looks_like_dicom
 
 DAMAGED = "fetch or export the series again"
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 _HEAD = 16 << 10
+_META = 2048
+_CONVERTED = ("SpecificCharacterSet", "SOPClassUID")
 _MORE = (256 << 10, 4 << 20, 64 << 20)
 
 
@@ -87,8 +89,8 @@ def _header(entry: Entry, head: bytes) -> Header:
 
 
 def _elements(entry: Entry, head: bytes) -> tuple[Entry, Elements]:
-    entry = inflated(entry, head)
-    if entry.size != len(head):
+    if DEFLATED.encode() in head[:_META]:
+        entry = inflated(entry, head)
         head = entry.read(0, _HEAD)
     for more in (0, *_MORE):
         if more:
@@ -100,6 +102,24 @@ def _elements(entry: Entry, head: bytes) -> tuple[Entry, Elements]:
         except UnusualError:
             break
     return entry, read_elements(entry)
+
+
+def cross_check(header: Header) -> None:
+    """Hold one header against pydicom's view of it: the scanner must never be alone.
+
+    Raises:
+        DataError: They disagree, so neither is believed.
+    """
+    try:
+        theirs = texts(read_elements(header.entry))
+    except Exception as error:  # pydicom raises whatever its parser trips over
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(
+            f"{header.entry.name}: unreadable DICOM header ({reason})", hint=DAMAGED
+        ) from error
+    for keyword, text in header.attributes.items():
+        if theirs.get(keyword, text) != text and keyword not in _CONVERTED:
+            raise DataError(f"{header.entry.name}: {keyword} is ambiguous", hint=DAMAGED)
 
 
 def _refuse_broken(header: Header, elements: Elements) -> None:

@@ -33,6 +33,8 @@ Same = Callable[[Slice, Slice], bool]
 def value(one: Slice, keyword: str) -> str:
     """Return an attribute so that equal values are equal text: 4.60 is 4.6."""
     text = one.attributes.get(keyword, "").strip()
+    if not text:
+        return ""
     numbers = decimals(text) if text else None
     if numbers is None:
         return one.text(keyword)

@@ -8,7 +8,7 @@ from pipeline.errors import InvalidValueError
 from pipeline.io.dicom.directory import scan_input
 from pipeline.io.dicom.frames import frame_slices, is_multi_frame
 from pipeline.io.dicom.geometry import Planes, planes, ranges, stacked
-from pipeline.io.dicom.headers import Scan
+from pipeline.io.dicom.headers import Scan, cross_check
 from pipeline.io.dicom.phases import pick_phase, refuse_hidden, without_copies
 from pipeline.io.dicom.pixels import PADDING_SHARE, Frames, Padding, lossy_note, read_pixels
 from pipeline.io.dicom.regular import regular_grid
@@ -37,6 +37,7 @@ def locate(path: str | Path, reading: Reading, frames: Frames, scan: Scan | None
         GeometryError: Slices of several sizes, orientations or spacings.
     """
     chosen = choose_series(scan or scan_input(path), path, reading.series)
+    cross_check(chosen.headers[0])
     slices = _slices(chosen)
     if reading.phase is not None:
         slices = pick_phase(slices, reading.phase)

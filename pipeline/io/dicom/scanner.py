@@ -5,6 +5,7 @@ certain it leaves to pydicom (`headers.py`), and a property test compares the tw
 """
 
 import struct
+from collections.abc import Callable
 
 from pipeline.io.dicom.elements import PIXELS, SEQUENCES, UNDEFINED, WANTED, Elements, PixelPlace
 
@@ -17,6 +18,8 @@ _IMPLICIT, _EXPLICIT, _DEFLATED = (f"1.2.840.10008.1.2{end}" for end in ("", ".1
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DEEPEST = 32
+
+_AfterItem = Callable[[bytes, int, int, int], int]
 
 
 class UnusualError(Exception):
@@ -106,7 +109,7 @@ def _explicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], 
             if vr != b"SQ":
                 raise UnusualError
             start = position
-            position = _after_sequence(head, position, size, 0)
+            position = _after_sequence(head, position, size, 0, _after_item)
             length = position - start
         else:
             position += length
@@ -126,7 +129,9 @@ def _value(head: bytes, tag: int, start: int, end: int) -> bytes:
     return head[start:end]
 
 
-def _after_sequence(head: bytes, position: int, size: int, depth: int) -> int:
+def _after_sequence(
+    head: bytes, position: int, size: int, depth: int, after_item: "_AfterItem"
+) -> int:
     """Return the place after a sequence of undefined length, its items counted through."""
     if depth > _DEEPEST:
         raise UnusualError
@@ -141,7 +146,7 @@ def _after_sequence(head: bytes, position: int, size: int, depth: int) -> int:
         if tag != _ITEM:
             raise UnusualError
         position = (
-            _after_item(head, position, size, depth + 1)
+            after_item(head, position, size, depth + 1)
             if length == UNDEFINED
             else position + length
         )
@@ -163,9 +168,24 @@ def _after_item(head: bytes, position: int, size: int, depth: int) -> int:
         if length != UNDEFINED:
             position += length
         elif vr == b"SQ":
-            position = _after_sequence(head, position, size, depth)
+            position = _after_sequence(head, position, size, depth, _after_item)
         else:
             raise UnusualError
+
+
+def _after_plain_item(head: bytes, position: int, size: int, depth: int) -> int:
+    """Return the place after an item of undefined length in implicit encoding."""
+    while True:
+        if position + 8 > len(head):
+            raise ShortError if len(head) < size else UnusualError
+        group, element, length = _PLAIN.unpack_from(head, position)
+        position += 8
+        if group << 16 | element == _ITEM_END:
+            return position
+        if length == UNDEFINED:
+            position = _after_sequence(head, position, size, depth, _after_plain_item)
+        else:
+            position += length
 
 
 def _implicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], PixelPlace | None]:
@@ -187,9 +207,14 @@ def _implicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], 
             return values, PixelPlace(
                 PIXELS[tag], position, None if length == UNDEFINED else length
             )
-        if length == UNDEFINED or position + length > size:
+        if length == UNDEFINED:
+            start = position
+            position = _after_sequence(head, position, size, 0, _after_plain_item)
+            length = position - start
+        else:
+            position += length
+        if position > size:
             raise UnusualError
-        position += length
         if tag in WANTED:
             values[tag] = _value(head, tag, position - length, position)
     return values, None

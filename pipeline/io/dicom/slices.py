@@ -68,6 +68,7 @@ class Slice:
         return values
 
 
+@lru_cache(maxsize=4096)
 def plain(text: str) -> str:
     """Return text without control characters, line breaks and double quotes."""
     words = " ".join(text.replace('"', "'").split())

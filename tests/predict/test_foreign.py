@@ -1,0 +1,98 @@
+"""Bundles of another origin, laid out as the model zoo's."""
+
+import json
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import DataError
+from pipeline.io import write_nifti
+from pipeline.predict.foreign import predict_foreign
+
+AFFINE = np.diag([-2.0, 1.0, 1.0, 1.0])
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle puts its own folder on the path; take it off again."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Path:
+    """One convolution that takes values above 50 for foreground."""
+    folder = tmp_path / "zoo"
+    config = {
+        "network_def": {
+            "_target_": "torch.nn.Conv3d",
+            "in_channels": 1,
+            "out_channels": 2,
+            "kernel_size": 1,
+        },
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {"_target_": "LoadImaged", "keys": "image", "reader": "NibabelReader"},
+                {"_target_": "EnsureChannelFirstd", "keys": "image"},
+                {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS", "labels": None},
+            ],
+        },
+        "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [4, 4, 4]},
+    }
+    (folder / "configs").mkdir(parents=True)
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    (folder / "models").mkdir()
+    state = {"weight": torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1, 1)}
+    torch.save(state | {"bias": torch.tensor([0.0, -50.0])}, folder / "models" / "model.pt")
+    return folder
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    values = np.zeros((5, 6, 7), np.int16)
+    values[:2, 1:4] = 100
+    write_nifti(tmp_path / "scan.nii.gz", values, AFFINE)
+    return tmp_path / "scan.nii.gz"
+
+
+# MONAI's LoadImage sets up all of its own readers first, and one of them warns of a GPU decoder
+@pytest.mark.filterwarnings("ignore:NvImgCodec")
+def test_a_zoo_bundles_mask_returns_on_the_scans_grid(
+    zoo: Path, scan: Path, tmp_path: Path
+) -> None:
+    outcome = predict_foreign(zoo, scan, tmp_path / "out")
+    assert outcome.masks == [tmp_path / "out" / "scan.nii.gz"]
+    file = nibabel.load(outcome.masks[0])
+    assert isinstance(file, nibabel.Nifti1Image)
+    wanted = np.zeros((5, 6, 7), np.uint8)
+    wanted[:2, 1:4] = 1
+    assert np.array_equal(np.asanyarray(file.dataobj), wanted)
+    assert file.affine == pytest.approx(AFFINE)
+    assert json.loads((tmp_path / "out" / "scan.json").read_text())["trusted"] is True
+
+
+def test_its_weights_are_loaded_strictly_too(zoo: Path, scan: Path, tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(3, 1, 1, 1, 1)}, zoo / "models" / "model.pt")
+    with pytest.raises(DataError, match=r"model\.pt"):
+        predict_foreign(zoo, scan, tmp_path / "out")
+
+
+def test_a_missing_part_is_named(zoo: Path, scan: Path, tmp_path: Path) -> None:
+    path = zoo / "configs" / "inference.json"
+    config = json.loads(path.read_text())
+    del config["inferer"]
+    path.write_text(json.dumps(config))
+    with pytest.raises(DataError, match="has no inferer"):
+        predict_foreign(zoo, scan, tmp_path / "out")
+    path.unlink()
+    with pytest.raises(DataError, match=r"has no configs/inference\.json"):
+        predict_foreign(zoo, scan, tmp_path / "out")
+
+
+def test_several_foreign_bundles_are_no_ensemble(zoo: Path, scan: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="an ensemble of foreign bundles"):
+        predict_foreign([zoo, zoo], scan, tmp_path / "out")
