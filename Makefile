@@ -10,7 +10,7 @@ ifeq ($(UNETWORKS_DATA),)
 unexport UNETWORKS_DATA
 endif
 
-.PHONY: help demo test dev check lint types layers bundles drift bench hippocampus clean
+.PHONY: help demo test test-all dev check lint types layers bundles drift bench hippocampus clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ demo: $(STAMP) ## phantom, training, prediction of a DICOM series, scores, pictu
 
 test: $(STAMP) ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
+
+test-all: $(STAMP) ## the suite and the heavy tests that it leaves out
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m ""
 
 check: lint types layers drift ## everything but the tests
 

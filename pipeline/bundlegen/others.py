@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline import __version__
+from pipeline.bundlegen.evaluation import test_section
 from pipeline.bundlegen.settings import (
     DATA,
     IMPORTS,
@@ -12,7 +13,6 @@ from pipeline.bundlegen.settings import (
     network_item,
     preprocessing,
 )
-from pipeline.bundlegen.train import test_section
 from pipeline.bundles.record import INTENDED_USE
 from pipeline.bundles.settings import divisor_of
 from pipeline.networks import preset_options

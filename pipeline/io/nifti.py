@@ -1,12 +1,11 @@
 """NIfTI in: nibabel knows the header, we move the bytes and check them."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.io.nifti_bytes import DAMAGED, read_head, read_voxels, sources
+from pipeline.io.nifti_bytes import read_head, read_voxels, sources
 from pipeline.io.nifti_header import NiftiHeader, parse_header
 from pipeline.io.options import Reading
 from pipeline.io.tolerances import LABEL_TOLERANCE
@@ -37,10 +36,7 @@ def _stored(path: str | Path, reading: Reading) -> tuple[Array, NiftiHeader, tup
     shape = f"{'x'.join(map(str, header.shape))} {header.dtype.name}"
     notes = [*header.warnings]
     data = read_voxels(source.voxels, header.end, shape, notes)
-    if len(data) < header.end:
-        raise DataError(f"{path}: cut off, {header.end - len(data)} bytes missing", hint=DAMAGED)
-    count = math.prod(header.shape)
-    flat: Array = np.frombuffer(data, header.dtype, count, header.offset)
+    flat: Array = data[header.offset :].view(header.dtype)
     if not header.dtype.isnative:
         flat = flat.astype(header.dtype.newbyteorder("="))
     return flat.reshape(header.shape, order="F"), header, tuple(notes)
@@ -57,12 +53,7 @@ def read_nifti(path: str | Path, *, reading: Reading | None = None) -> Volume:
     array = rescale(stored, header.slope, header.intercept)
     if array.dtype.kind == "f" and (bad := array.size - int(np.isfinite(array).sum())):
         warnings = (*warnings, f"{bad} of {array.size} voxels are NaN or infinite")
-    return Volume(_owned(array, stored), header.affine, None, warnings)
-
-
-def _owned(array: Array, stored: Array) -> Array:
-    """Return an array that may be written to: bytes from a file may not."""
-    return array if array.flags.writeable else array.copy(order="K")
+    return Volume(array, header.affine, None, warnings)
 
 
 def read_nifti_label(
@@ -85,4 +76,4 @@ def read_nifti_label(
             f"{path}: label value {whole:g} is no whole number in range (to {LABEL_TOLERANCE:g})",
             hint="resample label maps with nearest neighbour, store them as integers",
         )
-    return Volume(_owned(whole, stored), header.affine, None, warnings)
+    return Volume(whole, header.affine, None, warnings)

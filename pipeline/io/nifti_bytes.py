@@ -3,7 +3,10 @@
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import IO, Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
 
@@ -12,6 +15,10 @@ _GZIP = b"\x1f\x8b"
 _HEAD = 1 << 16
 _HEADER = 544
 _SLACK = 1 << 20
+_PIECE = 1 << 18
+
+
+Bytes = npt.NDArray[np.uint8]
 
 
 class _Unpacker(Protocol):
@@ -96,8 +103,8 @@ def _read(file: Path, count: int = -1) -> bytes:
         ) from error
 
 
-def read_voxels(file: Path, end: int, shape: str, notes: list[str]) -> memoryview:
-    """Return at least `end` bytes of a file, unpacked; whatever follows is told in `notes`.
+def read_voxels(file: Path, end: int, shape: str, notes: list[str]) -> Bytes:
+    """Return the first `end` bytes of a file, unpacked; whatever follows is told in `notes`.
 
     The check sums and lengths of all gzip members are compared, which takes reading on to the
     end; no more than a little beyond `end` is ever unpacked.
@@ -116,36 +123,54 @@ def read_voxels(file: Path, end: int, shape: str, notes: list[str]) -> memoryvie
         )
     if (file.suffix.lower() == ".gz") != packed:
         notes.append("packed with gzip against its name" if packed else "not packed as named")
-    data = _read(file)
-    if not packed:
-        if len(data) > end:
-            notes.append(f"{len(data) - end} bytes after the last voxel")
-        return memoryview(data)
-    return memoryview(_unpacked(file, data, end, notes))
+    data: Bytes = np.empty(end, np.uint8)
+    with file.open("rb") as raw:
+        if packed:
+            _unpack(file, raw, data, notes)
+        else:
+            _fill(data, raw)
+            if size > end:
+                notes.append(f"{size - end} bytes after the last voxel")
+    return data
 
 
-def _unpacked(file: Path, data: bytes, end: int, notes: list[str]) -> bytes:
-    parts: list[bytes] = []
-    done, limit = 0, end + _SLACK
-    while data.startswith(_GZIP):
-        unpacker, faults = _unpacker()
+def _fill(data: Bytes, stream: IO[bytes]) -> int:
+    """Read into `data` until it is full or the stream ends; return how many bytes came."""
+    view, done = data.data, 0
+    while done < len(data) and (got := cast(Any, stream).readinto(view[done:])):
+        done += got
+    return done
+
+
+def _unpack(file: Path, raw: IO[bytes], data: Bytes, notes: list[str]) -> None:
+    """Unpack all gzip members into `data`, a piece at a time while it is in the cache."""
+    unpacker, faults = _unpacker()
+    done = extra = 0
+    piece = raw.read(_PIECE)
+    while piece:
         try:
-            part = unpacker.decompress(data, limit - done + 1)
+            part = unpacker.decompress(piece, len(data) - done + _SLACK + 1)
         except faults as error:
             raise DataError(f"{file}: damaged gzip ({error})", hint=DAMAGED) from error
-        done += len(part)
-        parts.append(part)
-        if done > limit:
-            raise DataError(f"{file}: over {done - end} bytes after the last voxel", hint=DAMAGED)
-        if not unpacker.eof:
-            raise DataError(
-                f"{file}: cut off, its gzip stream ends after {done} bytes of {end}", hint=DAMAGED
-            )
-        data = unpacker.unused_data
-    if data.strip(b"\0"):
-        notes.append(f"{len(data)} bytes of no gzip after the stream")
-    if done > end:
-        notes.append(f"{done - end} bytes after the last voxel")
-    if done < end:
-        raise DataError(f"{file}: cut off, {end - done} bytes missing", hint=DAMAGED)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        fits = min(len(part), len(data) - done)
+        data[done : done + fits] = np.frombuffer(part, np.uint8, fits)
+        done, extra = done + fits, extra + len(part) - fits
+        if extra > _SLACK:
+            raise DataError(f"{file}: over {_SLACK} bytes after the last voxel", hint=DAMAGED)
+        piece = raw.read(_PIECE)
+        if unpacker.eof:
+            piece = unpacker.unused_data + piece
+            if not piece.startswith(_GZIP):
+                break
+            unpacker, _ = _unpacker()
+    if not unpacker.eof:
+        raise DataError(
+            f"{file}: cut off, its gzip stream ends after {done} of {len(data)} bytes",
+            hint=DAMAGED,
+        )
+    if done < len(data):
+        raise DataError(f"{file}: cut off, {len(data) - done} bytes missing", hint=DAMAGED)
+    if piece.strip(b"\0"):
+        notes.append("bytes of no gzip after the stream")
+    if extra:
+        notes.append(f"{extra} bytes after the last voxel")

@@ -34,23 +34,32 @@ def _is_whole(part: Array) -> bool:
     return part.dtype.kind in "biu" or bool(np.all(np.rint(part) == part))
 
 
+def _smallest(array: Array, slope: float, intercept: float) -> np.dtype[np.generic]:
+    """Return the type that `rescale` takes."""
+    whole, low, high = True, 0.0, 0.0
+    for part in _slabs(array, slope, intercept):
+        if part.size and not (whole := _is_whole(part)):
+            break
+        if part.size:
+            low, high = min(low, float(part.min())), max(high, float(part.max()))
+    for integer in (np.int16, np.int32):
+        if whole and np.iinfo(integer).min <= low and high <= np.iinfo(integer).max:
+            return np.dtype(integer)
+    single = all(_fits_float32(part) for part in _slabs(array, slope, intercept))
+    return np.dtype(np.float32 if single else np.float64)
+
+
 def rescale(array: Array, slope: float = 1.0, intercept: float = 0.0) -> Array:
     """Return `array * slope + intercept` `(*S)` in the smallest type that holds every value.
 
     int16 if all are whole and fit, else int32, else float32; float64 where float32 would be
     off by more than 1 part in a million.
     """
-    whole, low, high, single = True, 0.0, 0.0, True
-    for part in _slabs(array, slope, intercept):
-        if part.size and (whole := whole and _is_whole(part)):
-            low, high = min(low, float(part.min())), max(high, float(part.max()))
-        single = single and _fits_float32(part)
-    dtype: np.dtype[np.generic] = np.dtype(np.float32 if single else np.float64)
-    for integer in (np.int16, np.int32):
-        if whole and np.iinfo(integer).min <= low and high <= np.iinfo(integer).max:
-            dtype = np.dtype(integer)
-            break
-    if array.dtype == dtype and (slope, intercept) == (1.0, 0.0):
+    plain = (slope, intercept) == (1.0, 0.0)
+    if plain and array.dtype == np.int16:
+        return array
+    dtype = _smallest(array, slope, intercept)
+    if plain and array.dtype == dtype:
         return array
     out: Array = np.empty(array.shape, dtype, order="F")
     for index, part in enumerate(_slabs(array, slope, intercept)):

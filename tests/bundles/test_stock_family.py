@@ -17,8 +17,16 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_set(folder, parts=("train", "train", "val", "test"))
 
 
-@pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("name", sources())
+# minutes each on one core; `make test-all` runs them
+HEAVY = {("swin_unetr", 3), ("unet3plus", 3), ("unetr", 3)}
+MEMBERS = [
+    pytest.param(name, dims, marks=[pytest.mark.heavy] if (name, dims) in HEAVY else [])
+    for name in sources()
+    for dims in (2, 3)
+]
+
+
+@pytest.mark.parametrize(("name", "dims"), MEMBERS)
 def test_a_bundle_trains_and_its_run_predicts_from_model_json_alone(
     name: str, dims: int, manifest: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,75 @@
+"""The random transforms of a training: patches, poses, intensities."""
+
+from typing import Any
+
+
+def random_transforms() -> list[dict[str, Any]]:
+    """Patches and their random changes."""
+    both = ["image", "label"]
+    augment, gamma = "$@plan['augment']", "@plan['augment']['gamma']"
+    axes, turns = "len(@plan['patch'])", "(3 if len(@plan['patch']) == 3 else 1)"
+    return [
+        {
+            "_target_": "pipeline.transforms.patches.PadToPatchd",
+            "keys": both,
+            "patch": "$@plan['patch']",
+            "slice_axis": "$@plan['slice_axis']",
+        },
+        {
+            "_target_": "pipeline.transforms.patches.ClassIndicesd",
+            "keys": "label",
+            "classes": "$len(@facts['classes'])",
+            "head": "$@facts['head']",
+        },
+        {
+            "_target_": "pipeline.transforms.patches.BalancedCropd",
+            "keys": both,
+            "patch": "$@plan['patch']",
+            "sampling": "$@plan['sampling']",
+            "slice_axis": "$@plan['slice_axis']",
+        },
+        *(
+            {
+                "_target_": "RandFlipd",
+                "keys": both,
+                "prob": f"$0.5 if {axis} in @plan['augment']['flip'] else 0.0",
+                "spatial_axis": axis,
+            }
+            for axis in range(3)
+        ),
+        {
+            "_target_": "RandAffined",
+            "keys": both,
+            "prob": f"{augment}['probability']",
+            "rotate_range": f"$[@plan['augment']['rotate']] * {turns}",
+            "scale_range": f"$[@plan['augment']['scale']] * {axes}",
+            "translate_range": "$[@plan['augment']['shift'] * n for n in @plan['patch']]",
+            "mode": ["bilinear", "nearest"],
+            "padding_mode": "border",
+        },
+        {
+            "_target_": "RandAdjustContrastd",
+            "keys": "image",
+            "prob": f"$0.3 if {gamma} else 0.0",
+            "gamma": f"${gamma} or [0.9, 1.1]",
+        },
+        {
+            "_target_": "RandScaleIntensityd",
+            "keys": "image",
+            "prob": 0.5,
+            "factors": f"{augment}['gain']",
+        },
+        {
+            "_target_": "RandShiftIntensityd",
+            "keys": "image",
+            "prob": 0.5,
+            "offsets": f"{augment}['offset']",
+        },
+        {
+            "_target_": "RandGaussianNoised",
+            "keys": "image",
+            "prob": 0.2,
+            "std": f"{augment}['noise']",
+        },
+        {"_target_": "EnsureTyped", "keys": both, "track_meta": False},
+    ]
