@@ -15,7 +15,7 @@ _GZIP = b"\x1f\x8b"
 _HEAD = 1 << 16
 _HEADER = 544
 _SLACK = 1 << 20
-_PIECE = 1 << 18
+_PIECE = 1 << 16
 
 
 Bytes = npt.NDArray[np.uint8]

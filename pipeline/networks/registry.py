@@ -11,6 +11,16 @@ from pipeline.errors import InvalidValueError, UnknownNameError
 from pipeline.networks.initialisation import initialise
 from pipeline.networks.table import NETWORKS, NetworkRow
 
+__all__ = [
+    "NETWORKS",
+    "NetworkRow",
+    "build_network",
+    "network_class",
+    "network_options",
+    "preset_names",
+    "preset_options",
+]
+
 PRESETS: Final = ("compact", "full")
 
 

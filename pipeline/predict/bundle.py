@@ -18,7 +18,7 @@ from pipeline.predict.inputs import InputCase, find_cases
 from pipeline.predict.model import Model
 from pipeline.predict.outputs import case_record, write_json, write_mask
 from pipeline.predict.run import peak_gib
-from pipeline.predict.segment import Segmented
+from pipeline.predict.segment import Segmented, refuse_other_input
 from pipeline.transforms.classes import to_integers
 
 
@@ -62,6 +62,7 @@ class MaskWriter:
 
     def attach(self, engine: Engine) -> None:
         """Listen to an evaluator whose output has the restored class map under `pred`."""
+        engine.add_event_handler(Events.ITERATION_STARTED, self._check)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Any) -> None:
@@ -73,6 +74,14 @@ class MaskWriter:
         model = Model(name, engine.network, self.facts, self.plan, digest, device)
         for case, output in zip(engine.state.batch, engine.state.output, strict=True):
             self._write(case, np.asarray(torch.as_tensor(output["pred"])), model)
+
+    def _check(self, engine: Any) -> None:
+        """Refuse a batch that the model was not made for, before the network sees it."""
+        image, cases = engine.state.batch["image"], engine.state.batch["case"]
+        meta = image.meta if isinstance(image.meta, dict) else {}
+        modality = meta.get("modality", "")
+        modality = modality[0] if isinstance(modality, list | tuple) else modality
+        refuse_other_input(cases[0], image.shape[1:], {"modality": modality}, self.facts)
 
     def _write(self, case: Mapping[str, Any], classes: np.ndarray[Any, Any], model: Model) -> None:
         meta = case["image"].meta

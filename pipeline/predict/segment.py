@@ -1,7 +1,7 @@
 """One case through one or several models: read, window by window, back to the source's grid."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,8 @@ def segment(
     files = {"image": [str(p) for p in case.images], "series": case.series}
     read = image_preparation(models[0].plan)(files, end=1)
     for model in models:
-        _check(case, read["image"], model, force_modality)
+        image = read["image"]
+        refuse_other_input(case.id, image.shape, image.meta, model.facts, force=force_modality)
         image = image_preparation(model.plan)(read, start=1)["image"]
         stages.done("read")
         parts.append((_logits(model, image, overlap), image))
@@ -106,26 +107,43 @@ def source_grid(image: MetaTensor) -> MetaTensor:
     return MetaTensor(torch.zeros(1).expand(shape), meta={**image.meta, "affine": affine})
 
 
-def _check(case: InputCase, image: MetaTensor, model: Model, force: bool) -> None:
-    """Refuse what the model was not made for."""
-    wanted = len(model.facts["modality"])
-    if image.shape[0] != wanted:
+def refuse_other_input(
+    case: str,
+    shape: Sequence[int],
+    meta: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    *,
+    force: bool = False,
+) -> None:
+    """Refuse an image `(C, *S)` that a model was not made for.
+
+    Args:
+        case: Its id.
+        shape: Of the image.
+        meta: Of the image; `modality` where its file tells it.
+        facts: The model's.
+        force: Accept another modality.
+
+    Raises:
+        DataError: Another number of channels or axes, or another modality.
+    """
+    wanted = len(facts["modality"])
+    if shape[0] != wanted:
         raise DataError(
-            f"{case.id} has {image.shape[0]} channels, the model takes {wanted}",
-            hint=f"give {', '.join(model.facts['modality'])}",
+            f"{case} has {shape[0]} channels, the model takes {wanted}",
+            hint=f"give {', '.join(facts['modality'])}",
         )
-    if image.ndim - 1 != model.facts["dims"]:
+    if len(shape) - 1 != facts["dims"]:
         kinds = {2: "a picture", 3: "a volume"}
         raise DataError(
-            f"{case.id} is {kinds.get(image.ndim - 1, 'no image')}, the model was trained on "
-            f"{'volumes' if model.facts['dims'] == 3 else 'pictures'}",
+            f"{case} is {kinds.get(len(shape) - 1, 'no image')}, the model was trained on "
+            f"{'volumes' if facts['dims'] == 3 else 'pictures'}",
             hint="use a model of the right kind",
         )
-    modality = str(image.meta.get("modality") or "")
-    if modality and not force and modality not in model.facts["modality"]:
+    modality = str(meta.get("modality") or "")
+    if modality and not force and modality not in facts["modality"]:
         raise DataError(
-            f"{case.id} is {modality}, the model was trained on "
-            f"{', '.join(model.facts['modality'])}",
+            f"{case} is {modality}, the model was trained on {', '.join(facts['modality'])}",
             hint="give --force-modality to predict all the same",
         )
 

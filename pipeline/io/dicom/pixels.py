@@ -14,7 +14,7 @@ from pipeline.io.dicom.fragments import code_streams
 from pipeline.io.dicom.headers import DAMAGED, Header
 from pipeline.io.dicom.rescales import Pair
 from pipeline.io.dicom.slices import Slice
-from pipeline.io.dicom.storage import Storage, meaningful, storage
+from pipeline.io.dicom.storage import Storage, is_clean, meaningful, storage
 from pipeline.io.values import Array, rescale, widest
 
 PADDING_SHARE = 1e-3
@@ -181,20 +181,34 @@ def _shorts(
     for view, one, layout, pair in zip(out, slices, layouts, pairs, strict=True):
         frames.read_into(view, one, layout)
         stored: Array = view.view(layout.dtype)
-        kept = meaningful(stored, layout, one)
-        if kept is not stored:
-            stored[...] = kept
+        low, high = _range(stored, layout)
+        if not is_clean(low, high, layout):
+            stored[...] = meaningful(stored, layout, one)
         padding.count(one, layout, stored, pair)
         slope, intercept = int(pair[0]), int(pair[1])
-        ends = int(stored.min()) * slope + intercept, int(stored.max()) * slope + intercept
-        if min(ends) < _INT16.min or max(ends) > _INT16.max:
-            return None
+        if not _fits(layout.limits, slope, intercept):
+            low, high = int(stored.min()), int(stored.max())
+            if not _fits((low, high), slope, intercept):
+                return None
         words = view.view(np.uint16)
         if slope != 1:
             np.multiply(words, np.uint16(slope % 65536), out=words)
         if intercept:
             np.add(words, np.uint16(intercept % 65536), out=words)
     return out
+
+
+def _range(stored: Array, layout: Storage) -> tuple[int, int]:
+    """Return bounds of the stored values, only as exact as a look for strange bits needs."""
+    if layout.stored == 16:
+        return layout.limits
+    return int(stored.min()) if layout.signed else 0, int(stored.max())
+
+
+def _fits(limits: tuple[int, int], slope: int, intercept: int) -> bool:
+    """Whether all values from one limit to the other lie in int16 after rescale."""
+    ends = limits[0] * slope + intercept, limits[1] * slope + intercept
+    return min(ends) >= _INT16.min and max(ends) <= _INT16.max
 
 
 def lossy_note(slices: Sequence[Slice]) -> list[str]:

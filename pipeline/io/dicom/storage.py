@@ -28,6 +28,12 @@ class Storage:
     native: bool
 
     @property
+    def limits(self) -> tuple[int, int]:
+        """Lowest and highest value that the stored bits can say."""
+        half = 1 << (self.stored - 1)
+        return (-half, half - 1) if self.signed else (0, 2 * half - 1)
+
+    @property
     def is_float(self) -> bool:
         """Whether the pixels are floats, which have no bits to mask."""
         return self.dtype.kind == "f"
@@ -124,7 +130,7 @@ def meaningful(array: Array, layout: Storage, one: Slice) -> Array:
         DataError: Bits below the lowest, where a header says that the upper ones count.
     """
     width = array.dtype.itemsize * 8
-    if layout.is_float or layout.stored == width or _is_clean(array, layout):
+    if layout.is_float or is_clean(int(array.min()), int(array.max()), layout):
         return array
     kind = np.dtype(f"{'i' if layout.signed else 'u'}{width // 8}")
     bits = np.ascontiguousarray(array).view(kind)
@@ -140,10 +146,11 @@ def meaningful(array: Array, layout: Storage, one: Slice) -> Array:
     return moved
 
 
-def _is_clean(array: Array, layout: Storage) -> bool:
+def is_clean(low: int, high: int, layout: Storage) -> bool:
+    """Whether stored values from `low` to `high` use no bit that is not theirs."""
     if layout.high != layout.stored - 1:
         return False
     if layout.signed:
         limit = 1 << (layout.stored - 1)
-        return bool(array.min() >= -limit and array.max() < limit)
-    return bool(array.max() < 1 << layout.stored)
+        return low >= -limit and high < limit
+    return high < 1 << layout.stored
