@@ -72,7 +72,7 @@ def test_the_network_fits_its_metadata_in_3d_and_in_2d(bundle: Path, config: str
     flat: dict[str, Any] = {"spatial_dims": 2, shape: image["spatial_shape"][:2]}
     fixed = preset_options(bundle.name, "compact", 2).get("img_size")
     if fixed is not None:  # a network that takes one size alone
-        flat[shape] = list(fixed)
+        flat[shape] = [fixed] * 2 if isinstance(fixed, int) else list(fixed)
     for more in ({}, flat):
         monai.bundle.verify_net_in_out(
             "network_def",

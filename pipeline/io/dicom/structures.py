@@ -116,13 +116,11 @@ def _check_references(
     dataset: "Dataset", reference: Reference, path: str | Path, choice: LabelChoice
 ) -> list[str]:
     """Return warnings; refuse structures of another series."""
-    series, images = set(), set()
-    for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []:
-        for study in frame.get("RTReferencedStudySequence") or []:
-            for one in study.get("RTReferencedSeriesSequence") or []:
-                series.add(str(one.get("SeriesInstanceUID") or ""))
-                for image in one.get("ContourImageSequence") or []:
-                    images.add(str(image.get("ReferencedSOPInstanceUID") or ""))
+    try:
+        with quiet_pydicom():
+            series, images = _referenced(dataset)
+    except Exception as error:  # pydicom raises whatever its parser trips over
+        raise DataError(f"{path}: unreadable references ({error})", hint=DAMAGED) from error
     if series - {""} and reference.series_uid not in series:
         if not choice.force_frame:
             raise GeometryError(
@@ -133,6 +131,19 @@ def _check_references(
     if images - {""} and not images & reference.image_uids:
         return ["its references name no slice of the series: contours placed by coordinates"]
     return []
+
+
+def _referenced(dataset: "Dataset") -> tuple[set[str], set[str]]:
+    """Return the UIDs of the series and of the images that a drawing refers to."""
+    series: set[str] = set()
+    images: set[str] = set()
+    for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []:
+        for study in frame.get("RTReferencedStudySequence") or []:
+            for one in study.get("RTReferencedSeriesSequence") or []:
+                series.add(str(one.get("SeriesInstanceUID") or ""))
+                for image in one.get("ContourImageSequence") or []:
+                    images.add(str(image.get("ReferencedSOPInstanceUID") or ""))
+    return series, images
 
 
 def _planes(
