@@ -6,7 +6,7 @@ from typing import Any
 def random_transforms() -> list[dict[str, Any]]:
     """Patches and their random changes."""
     both = ["image", "label"]
-    augment, gamma = "$@plan['augment']", "@plan['augment']['gamma']"
+    augment = "$@plan['augment']"
     axes, turns = "len(@plan['patch'])", "(3 if len(@plan['patch']) == 3 else 1)"
     return [
         {
@@ -47,6 +47,15 @@ def random_transforms() -> list[dict[str, Any]]:
             "mode": ["bilinear", "nearest"],
             "padding_mode": "border",
         },
+        *_intensities(),
+        {"_target_": "EnsureTyped", "keys": both, "track_meta": False},
+    ]
+
+
+def _intensities() -> list[dict[str, Any]]:
+    """Random changes of the values alone."""
+    augment, gamma = "$@plan['augment']", "@plan['augment']['gamma']"
+    return [
         {
             "_target_": "RandAdjustContrastd",
             "keys": "image",
@@ -71,5 +80,4 @@ def random_transforms() -> list[dict[str, Any]]:
             "prob": 0.2,
             "std": f"{augment}['noise']",
         },
-        {"_target_": "EnsureTyped", "keys": both, "track_meta": False},
     ]

@@ -94,6 +94,7 @@ def _image(args: argparse.Namespace, reading: "Reading") -> int:
     from pipeline.errors import DataError
     from pipeline.io import read_image
 
+    _refuse_misplaced(args)
     volume = read_image(args.input, reading=reading)
     if volume.affine is None:
         raise DataError(
@@ -108,10 +109,32 @@ def _image(args: argparse.Namespace, reading: "Reading") -> int:
     return 0
 
 
+def _refuse_misplaced(args: argparse.Namespace) -> None:
+    """Refuse an option that the kind of input would have to ignore."""
+    from pipeline.errors import InvalidValueError
+    from pipeline.io import kind_of
+
+    kind = "nifti" if kind_of(args.input) == "nifti" else "dicom"
+    options = {"series": "dicom", "phase": "dicom", "part": "dicom", "regularize": "dicom"}
+    for name, wanted in {**options, "affine": "nifti"}.items():
+        if getattr(args, name) and kind != wanted:
+            option = "range" if name == "part" else name
+            raise InvalidValueError(
+                f"--{option} is for {'DICOM' if wanted == 'dicom' else 'NIfTI'}, {args.input} is "
+                "none",
+                hint="leave it out",
+            )
+
+
 def _labels(args: argparse.Namespace, reading: "Reading") -> int:
-    from pipeline.errors import DataError
+    from pipeline.errors import DataError, InvalidValueError
     from pipeline.io import LabelChoice, read_dicom_label
 
+    if args.regularize or args.affine:
+        raise InvalidValueError(
+            "structures are drawn on the grid of their series as it is",
+            hint="leave --regularize and --affine out",
+        )
     if args.reference is None:
         raise DataError(
             f"{args.input}: structures need the series they were drawn on",

@@ -13,12 +13,13 @@ from pipeline.io.volume import Affine, Header, Volume, spacing_of
 
 if TYPE_CHECKING:
     from pipeline.io.dicom import LabelChoice, LabelMap, is_dicom_label, read_dicom_label
-    from pipeline.io.privacy import patient_of
+    from pipeline.io.privacy import below_input, patient_of
 
 _LATE = {
     "LabelChoice": "pipeline.io.dicom",
     "LabelMap": "pipeline.io.dicom",
     "is_dicom_label": "pipeline.io.dicom",
+    "below_input": "pipeline.io.privacy",
     "patient_of": "pipeline.io.privacy",
     "read_dicom_label": "pipeline.io.dicom",
 }
@@ -32,6 +33,7 @@ __all__ = [
     "Reading",
     "Volume",
     "atomic_path",
+    "below_input",
     "corner_distance",
     "is_dicom_label",
     "kind_of",

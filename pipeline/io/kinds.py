@@ -63,6 +63,8 @@ def kind_of(path: str | Path) -> Kind | None:
     if name.endswith(NIFTI_SUFFIXES):
         return "nifti"
     head = first_bytes(path)
+    if head[128:132] == b"DICM":
+        return "dicom"  # whose preamble may be the start of a TIFF, for programs that want one
     if head.startswith(_PICTURES) or name.endswith(_PICTURE_SUFFIXES):
         return "picture"
     if name.endswith(".zip") and head.startswith(_ARCHIVES):

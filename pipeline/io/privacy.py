@@ -46,3 +46,9 @@ def _salt() -> bytes:
             draft.touch(mode=0o600)
             draft.write_bytes(secrets.token_bytes(_SALT_BYTES))
     return file.read_bytes()
+
+
+def below_input(line: str, path: str | Path) -> str:
+    """Return a line as it may be kept on disk: what lies above the input is cut off."""
+    root = str(path).rstrip("/")
+    return line.replace(f"{root}/", "").replace(root, "INPUT") if root else line

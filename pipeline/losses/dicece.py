@@ -6,30 +6,18 @@ and one one-hot copy serve both terms, whatever the memory format of the logits.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from pipeline.errors import InvalidValueError
-
-SMOOTH = 1.0  # voxels; keeps the Dice of an empty class finite
-
-
-class Heads(Protocol):
-    """What a network with several outputs may return: logits, best head first."""
-
-    @property
-    def heads(self) -> Sequence[Tensor]:
-        """Logits `(B, K, *S)`, the best first, the later ones perhaps coarser."""
-        ...
+from pipeline.losses.dice import dice_of_sums
+from pipeline.losses.supervision import HeadsLoss
+from pipeline.losses.target import all_but_channels
 
 
-Output = Tensor | Sequence[Tensor] | Heads
-
-
-class DiceCELoss(nn.Module):
+class DiceCELoss(HeadsLoss):
     """Logits `(B, K, *S)` and label `(B, 1, *S)` to mean cross-entropy + 1 - mean soft Dice.
 
     The Dice of a class is taken over the whole batch, its mean over the foreground classes
@@ -76,33 +64,19 @@ class DiceCELoss(nn.Module):
         self.sigmoid = sigmoid
         self.progress = 0.0
 
-    def forward(self, output: Output, label: Tensor) -> Tensor:
-        """Return the loss of all heads as a scalar in float32 (float64 for float64 logits).
+    def head_loss(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of one head.
 
         Raises:
             InvalidValueError: The logits have another number of classes than there are weights.
-            RuntimeError: From torch, for a label outside 0 to K - 1 (on a CPU).
         """
-        heads = _heads(output)
-        label = label.as_subclass(Tensor)  # the bookkeeping of MONAI's tensors is not needed here
-        parts = [self._head(logits, label) for logits in heads]
-        total = sum(part * 0.5**n for n, part in enumerate(parts))
-        return torch.as_tensor(total) / sum(0.5**n for n in range(len(parts)))
-
-    def _head(self, logits: Tensor, label: Tensor) -> Tensor:
-        """The loss of one head."""
-        logits = logits.as_subclass(Tensor)
-        with torch.autocast(logits.device.type, enabled=False):
-            if logits.dtype != torch.float64:
-                logits = logits.float()
-            target = nearest_label(label, logits.shape[2:])
-            if self.sigmoid:
-                return _regions_loss(logits, target.to(logits.dtype))
-            return self._classes_loss(logits, target.long())
+        if self.sigmoid:
+            return _regions_loss(logits, label.to(logits.dtype))
+        return self._classes_loss(logits, label.long())
 
     def _classes_loss(self, logits: Tensor, label: Tensor) -> Tensor:
         """Weighted cross-entropy and Dice of one label map."""
-        axes = _all_but_channels(logits)
+        axes = all_but_channels(logits)
         log_p = functional.log_softmax(logits, dim=1)
         hot = torch.zeros_like(log_p).scatter_(1, label, 1.0)
         log_likelihood = (log_p * hot).sum(axes)  # of each class, so that weights are K products
@@ -110,7 +84,7 @@ class DiceCELoss(nn.Module):
             log_likelihood = log_likelihood * self._now(self.weights, log_likelihood)
         cross_entropy = -log_likelihood.sum() / label.numel()
         p = log_p.exp()
-        dice = _dice((p * hot).sum(axes), p.sum(axes), hot.sum(axes))
+        dice = dice_of_sums((p * hot).sum(axes), p.sum(axes), hot.sum(axes))
         return cross_entropy + 1 - dice[1:].mean()
 
     def _now(self, weights: Sequence[float], like: Tensor) -> Tensor:
@@ -146,38 +120,12 @@ def annealed_weights(
     return [weight / mean for weight in annealed]
 
 
-def nearest_label(label: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize `(B, C, *S)` of any dtype to `(B, C, *size)`: the voxel nearest to each new centre."""
-    for axis, (old, new) in enumerate(zip(label.shape[2:], size, strict=True), start=2):
-        if old != new:
-            centres = (torch.arange(new, device=label.device) * 2 + 1) * old // (2 * new)
-            label = label.index_select(axis, centres)
-    return label
-
-
 def _regions_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy and Dice over all channels."""
-    axes = _all_but_channels(logits)
+    axes = all_but_channels(logits)
     p = logits.sigmoid()
-    dice = _dice((p * target).sum(axes), p.sum(axes), target.sum(axes))
+    dice = dice_of_sums((p * target).sum(axes), p.sum(axes), target.sum(axes))
     return functional.binary_cross_entropy_with_logits(logits, target) + 1 - dice.mean()
-
-
-def _dice(both: Tensor, predicted: Tensor, labelled: Tensor) -> Tensor:
-    """Soft Dice from sums over voxels, one value a class."""
-    return (2 * both + SMOOTH) / (predicted + labelled + SMOOTH)
-
-
-def _all_but_channels(logits: Tensor) -> tuple[int, ...]:
-    """Axes of `(B, K, *S)` without K."""
-    return (0, *range(2, logits.ndim))
-
-
-def _heads(output: Output) -> Sequence[Tensor]:
-    """The logits of every head, best first."""
-    if isinstance(output, Tensor):
-        return (output,)
-    return output if isinstance(output, Sequence) else output.heads
 
 
 def _check(

@@ -21,6 +21,7 @@ from pipeline.io import write_nifti, write_picture
 
 nibabel: Any = importlib.import_module("nibabel")
 SECRET = "Zeugin^Unbekannt"
+CODE = "ZEUGIN UNBEKANNT"
 HU = (np.arange(6 * 5 * 4).reshape(6, 5, 4) - 60).astype(np.int16)
 
 
@@ -217,6 +218,12 @@ def test_odd_names_and_overwriting_the_input_are_refused(
     assert call(tmp_path / "a.nii", tmp_path / "out.png") == 2
     assert call(tmp_path / "absent", tmp_path / "out.nii") == 2
     assert call(tmp_path / "a.nii", tmp_path / "out.nii", "--phase", "x") == 2
+    capsys.readouterr()
+    assert call(tmp_path / "a.nii", tmp_path / "out.nii", "--regularize") == 2
+    assert "--regularize is for DICOM" in capsys.readouterr().err
+    assert call(save(tmp_path / "ct", slices()), tmp_path / "out.nii", "--affine", "sform") == 2
+    assert "--affine is for NIfTI" in capsys.readouterr().err
+    assert not (tmp_path / "out.nii").exists()
 
 
 def test_convert_needs_neither_torch_nor_monai(tmp_path: Path) -> None:
@@ -246,6 +253,7 @@ def planted(folder: Path) -> Path:
         "PatientComments": SECRET, "PatientAddress": SECRET, "InstitutionName": SECRET,
         "ReferringPhysicianName": SECRET, "AccessionNumber": SECRET[:16], "StudyID": SECRET[:16],
         "SeriesDescription": SECRET, "StudyDescription": SECRET, "ProtocolName": SECRET,
+        "RescaleType": SECRET, "Units": CODE, "Modality": CODE,
         "OperatorsName": SECRET, "StationName": SECRET[:16], "ImageComments": SECRET,
         "StudyDate": "20310102", "SeriesDate": "20310102", "PatientBirthDate": "20310102",
     }  # fmt: skip
@@ -268,7 +276,7 @@ def test_d92_nothing_written_names_a_patient(tmp_path: Path) -> None:
     written = {file.name: file.read_bytes() for file in outs.iterdir()}
     assert set(written) == {"a.nii", "r.nii", "r.json", "l.nii", "l.json"}
     for data in written.values():
-        for secret in (SECRET, SECRET[:16], "Unbekannt", "20310102", "1.2.3", str(tmp_path)):
+        for secret in (SECRET, CODE, "Unbekannt", "20310102", "1.2.3", str(tmp_path)):
             assert secret.encode() not in data
         assert b"Zeugin" not in data
     for name in ("a.nii", "r.nii", "l.nii"):

@@ -1,6 +1,5 @@
 import gzip
 import importlib
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError, GeometryError, InvalidValueError
+from pipeline.errors import DataError, InvalidValueError
 from pipeline.io import read_header, read_image, read_label, write_nifti
 
 PROPERTY = settings(
@@ -60,7 +59,7 @@ def affines(draw: st.DrawFn) -> Any:
 
 @PROPERTY
 @given(affine=affines())
-def test_every_probe_voxel_keeps_its_world_point_and_value(
+def test_n03_every_probe_voxel_keeps_its_world_point_and_value(
     tmp_path_factory: pytest.TempPathFactory, affine: Any
 ) -> None:
     array = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
@@ -224,88 +223,6 @@ def test_the_qform_counts_without_sform_and_pixdim_without_both(tmp_path: Path) 
     assert "pixdim" in volume.warnings[0]
 
 
-def test_forms_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.nii"
-    image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), AFFINE)
-    moved = AFFINE.copy()
-    moved[2, 3] += 6.0
-    image.header.set_qform(moved, code=1)
-    nibabel.save(image, path)
-    with pytest.raises(GeometryError, match=r"2\.00 voxels"):
-        read_image(path)
-
-
-def test_a_flat_affine_is_refused(tmp_path: Path) -> None:
-    path = raw_nifti(tmp_path / "a.nii", np.zeros((2, 2, 2), np.uint8), srow_x=[0, 0, 0, 0])
-    with pytest.raises(GeometryError):
-        read_image(path)
-
-
-def test_micrometres_become_mm_with_a_warning(tmp_path: Path) -> None:
-    path = raw_nifti(tmp_path / "a.nii", np.zeros((2, 2, 2), np.uint8), xyzt_units=3)
-    volume = read_image(path)
-    assert volume.spacing == pytest.approx((0.0005, 0.002, 0.003))
-    assert "not mm" in volume.warnings[0]
-
-
-@pytest.mark.parametrize("keep", [3, 100, 400, -100, -9, -4])
-def test_a_cut_file_is_refused_by_its_name(keep: int, tmp_path: Path) -> None:
-    values = np.random.default_rng(0).integers(-1000, 1000, (16, 16, 16)).astype(np.int16)
-    write_nifti(tmp_path / "scan.nii.gz", values, AFFINE)
-    data = (tmp_path / "scan.nii.gz").read_bytes()
-    (tmp_path / "scan.nii.gz").write_bytes(data[:keep])
-    with pytest.raises(DataError, match=r"scan\.nii\.gz"):
-        read_image(tmp_path / "scan.nii.gz")
-
-
-def test_a_wrong_check_sum_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "scan.nii.gz"
-    write_nifti(path, np.zeros((8, 8, 8), np.uint8), AFFINE)
-    data = bytearray(path.read_bytes())
-    data[-8] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(DataError, match="gzip"):
-        read_image(path)
-
-
-@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
-def test_more_voxels_than_the_file_can_hold_are_refused_unread(name: str, tmp_path: Path) -> None:
-    path = raw_nifti(
-        tmp_path / name, np.zeros((2, 2, 2), np.uint8), dim=[3, 32767, 32767, 32767, 1, 1, 1, 1]
-    )
-    with pytest.raises(DataError, match="32767x32767x32767"):
-        read_image(path)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"dim": [0, 2, 2, 2, 1, 1, 1, 1]},
-        {"dim": [9, 2, 2, 2, 1, 1, 1, 1]},
-        {"dim": [3, 2, -2, 2, 1, 1, 1, 1]},
-        {"datatype": 9999},
-        {"datatype": 128},
-        {"datatype": 32},
-        {"magic": b"abc"},
-        {"vox_offset": 0},
-        {"scl_slope": np.inf},
-        {"scl_slope": 2.0, "scl_inter": np.nan},
-    ],
-)
-def test_impossible_headers_are_refused(fields: dict[str, Any], tmp_path: Path) -> None:
-    path = raw_nifti(tmp_path / "a.nii", np.zeros((2, 2, 2), np.uint8), **fields)
-    with pytest.raises(DataError, match=r"a\.nii"):
-        read_image(path)
-
-
-def test_nan_voxels_are_kept_and_counted(tmp_path: Path) -> None:
-    array = np.ones((2, 2, 2), np.float32)
-    array[0, 0] = np.nan
-    volume = read_image(raw_nifti(tmp_path / "a.nii", array))
-    assert np.isnan(volume.array).sum() == 2
-    assert volume.warnings == ("2 of 8 voxels are NaN or infinite",)
-
-
 @pytest.mark.parametrize(
     ("values", "dtype"),
     [
@@ -321,15 +238,6 @@ def test_labels_are_the_smallest_integers(values: Any, dtype: str, tmp_path: Pat
     volume = read_label(raw_nifti(tmp_path / "a.nii.gz", values.reshape(2, 1, 1)))
     assert volume.array.dtype == dtype
     assert volume.array.ravel().tolist() == np.rint(values).astype(int).tolist()
-
-
-@pytest.mark.parametrize("value", [0.5, 1.002, np.nan, 2.0**40])
-def test_a_label_between_whole_numbers_is_refused_with_its_value(
-    value: float, tmp_path: Path
-) -> None:
-    path = raw_nifti(tmp_path / "a.nii.gz", np.array([0, value]).reshape(2, 1, 1))
-    with pytest.raises(DataError, match=re.escape(f"a.nii.gz: label value {value:g} ")):
-        read_label(path)
 
 
 def test_a_label_of_several_channels_needs_to_be_asked_for(tmp_path: Path) -> None:

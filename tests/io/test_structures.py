@@ -38,7 +38,6 @@ def structure_set(
     meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.1")
     one = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     one.SOPClassUID, one.SOPInstanceUID = meta.MediaStorageSOPClassUID, "1.2.3.77"
-    one.Modality, one.PatientID = "RTSTRUCT", "none"
     listed, drawn = [], []
     for number, (name, contours) in enumerate(rois, 1):
         roi, contour_item = Dataset(), Dataset()
@@ -294,8 +293,7 @@ def test_d109_the_structures_of_sts_ct_reproduce_the_published_masks() -> None:
 
 
 def test_damaged_contours_are_refused(tmp_path: Path, ct: Path) -> None:
-    contour: Contour = ("CLOSED_PLANAR", [[1.0, 2.0, -28.0], [2.0, 2.0, -28.0], [2.0, 3.0]])
-    rs = structure_set(tmp_path / "rs.dcm", [("a", [contour])])
+    rs = structure_set(tmp_path / "rs.dcm", [("a", [("CLOSED_PLANAR", [[1.0, 2.0]])])])
     with pytest.raises(DataError, match="unreadable contours"):
         read(rs, ct)
     whole = rs.read_bytes()

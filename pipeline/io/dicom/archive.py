@@ -1,8 +1,9 @@
 """A zip as a folder of DICOM files: bounded before anything is unpacked, and never on disk."""
 
+import struct
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import DataError
@@ -26,7 +27,6 @@ class MemberEntry:
     size: int
     archive: zipfile.ZipFile
     info: zipfile.ZipInfo
-    _cache: bytes = field(default=b"", repr=False)
 
     def read(self, offset: int = 0, count: int = -1) -> bytes:
         """Return up to `count` bytes from `offset` on."""
@@ -38,11 +38,12 @@ class MemberEntry:
                 if end == self.size and stream.read(1):
                     raise zipfile.BadZipFile("longer than the archive says")
         except (
+            OSError,
             zipfile.BadZipFile,
             zlib.error,
             EOFError,
-            RuntimeError,
-            NotImplementedError,
+            RuntimeError,  # encrypted, or a compression that is not known
+            ValueError,
         ) as error:
             raise DataError(f"{self.name}: damaged in the archive ({error})", hint=_HINT) from error
         return data[offset:]
@@ -76,7 +77,7 @@ def archive_entries(path: Path) -> list[MemberEntry]:
         infos = archive.infolist()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})", hint=_HINT) from error
-    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
+    except (zipfile.BadZipFile, ValueError, RuntimeError, struct.error) as error:
         raise DataError(f"{path}: damaged zip ({error})", hint=_HINT) from error
     _check(path, infos)
     return [

@@ -14,7 +14,7 @@ from pipeline.io.dicom.pixels import PADDING_SHARE, Frames, Padding, lossy_note,
 from pipeline.io.dicom.regular import regular_grid
 from pipeline.io.dicom.rescales import is_hu, rescales
 from pipeline.io.dicom.series import Series, choose_series
-from pipeline.io.dicom.slices import Slice
+from pipeline.io.dicom.slices import UNITS, Slice, known
 from pipeline.io.dicom.storage import check_sizes, storage
 from pipeline.io.options import Reading
 from pipeline.io.volume import Affine, Header, Volume, spacing_of
@@ -137,7 +137,7 @@ def _facts(
         facts["padding_voxels"], facts["padding_value"] = padding.voxels, padding.value
     for keyword, name in (("Units", "units"), ("RescaleType", "rescale_type")):
         if first.text(keyword):
-            facts[name] = first.text(keyword)
+            facts[name] = known(first.text(keyword), UNITS)
     if first.attributes.get("RealWorldValueMappingSequence"):
         facts["real_world_values"] = "not applied"
     return facts

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import DataError
 from pipeline.io.dicom.headers import DAMAGED
-from pipeline.io.dicom.slices import Slice, one_number
+from pipeline.io.dicom.slices import UNITS, Slice, known, one_number
 
 Pair = tuple[float, float]
 
@@ -27,7 +27,7 @@ def rescales(slices: Sequence[Slice], modality: str | None) -> tuple[list[Pair],
         warnings.append("no rescale in a CT: values as stored, not HU")
     elif any("RescaleSlope" in one.attributes for one in missing):
         warnings.append("RescaleSlope is empty: values as stored")
-    units = {one.text("RescaleType") for one in slices} - {"", "HU"}
+    units = {known(one.text("RescaleType"), UNITS) for one in slices} - {"", "HU"}
     if modality == "CT" and units:
         warnings.append(f"RescaleType is {', '.join(sorted(units))}: values are not HU")
     return [pair or (1.0, 0.0) for pair in given], warnings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.errors import DataError
 from pipeline.io.dicom.frames import is_multi_frame, refuse_partial
 from pipeline.io.dicom.headers import Header, Scan
-from pipeline.io.dicom.slices import Slice, plain
+from pipeline.io.dicom.slices import MODALITIES, Slice, known, plain
 
 _NAMED_AT_MOST = 10
 _NO_SCANS = {
@@ -59,7 +59,8 @@ def choose_series(scan: Scan, path: object, series: str | int | None) -> Series:
         warnings.append(f"{rest} images of {len(groups) - 1} other series left out")
     if scouts:
         warnings.append(f"{scouts} localizers left out")
-    return Series(chosen, _text(chosen[0], "Modality") or None, tuple(warnings))
+    modality = known(_text(chosen[0], "Modality"), MODALITIES)
+    return Series(chosen, modality or None, tuple(warnings))
 
 
 def _text(header: Header, keyword: str) -> str:

@@ -68,6 +68,25 @@ class Slice:
         return values
 
 
+_MODALITIES = """
+CT MR PT NM US CR DX MG XA RF IO PX OT SC ES GM SM OP OPT IVUS OCT SEG RTIMAGE RTDOSE
+"""
+_UNITS = """
+HU US OD MGML MG/ML PCT Z_EFF ED EDW HU_MOD BQML CNTS PROPCNTS GML SUVBW CM2ML PROPCPS MLMINML
+MLMING UNSPECIFIED 1CM MM2 CM2 PERCENT
+"""
+MODALITIES = frozenset(_MODALITIES.split())
+UNITS = frozenset(_UNITS.split())
+
+
+def known(text: str, words: frozenset[str]) -> str:
+    """Return a defined term of the standard as it is, anything else as "other".
+
+    What is told of values is kept on disk, and free text may name a patient.
+    """
+    return text if not text or text.upper() in words else "other"
+
+
 @lru_cache(maxsize=4096)
 def plain(text: str) -> str:
     """Return text without control characters, line breaks and double quotes."""

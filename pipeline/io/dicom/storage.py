@@ -15,6 +15,7 @@ FRAME_PIXELS_AT_MOST = 1 << 28
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 _FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
 _SIZES = (8, 16, 32, 64)
+_TRAILERS = (b"\xfc\xff\xfc\xff", b"\xfa\xff\xfa\xff", b"\xff\xfc\xff\xfc", b"\xff\xfa\xff\xfa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def _check_native(one: Slice, layout: Storage) -> int:
         )
     end = place.offset + place.length
     rest = size - end
-    if rest > 8 and one.header.entry.read(end, 4) in (b"\xfc\xff\xfc\xff", b"\xfa\xff\xfa\xff"):
+    if rest > 8 and one.header.entry.read(end, 4) in _TRAILERS:
         rest = 0  # padding or a signature, as the standard has it
     return place.length - needed + rest
 
