@@ -115,7 +115,8 @@ def _parts() -> dict[str, Any]:
             "optimizer": "@optimizer",
             "evaluator": "@validate::evaluator",
         },
-        "settings": "$engine.saved_settings(bundles.current_config(), @plan)",
+        "settings": "$engine.saved_settings(bundles.current_config(), @plan, "
+        "max_minutes=@max_minutes, device=str(@compute_device))",
         "saver": {
             "_target_": "pipeline.train.StateSaver",
             "folder": "@output_dir",

@@ -203,6 +203,10 @@ class Training:
     def _track(self) -> None:
         """Hand scores, configs and pictures to the tracking."""
         run, summary = self.tracker.run, self.table.summary
+        computed = [name for name, on in self.step.choice.to_dict().items() if on]
+        run.set_tags(
+            {"stopped_by": self.clock.ended_by, "computed_with": ", ".join(computed) or "fp32"}
+        )
         if summary is not None:
             scores = {mean.name: mean.dice for mean in summary.classes}
             step = self.trainer.state.iteration
@@ -242,9 +246,17 @@ class Training:
                 handler.close()
 
 
-def saved_settings(config: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a state keeps, for the check of a resume."""
-    return resolved_settings(config, plan)
+def saved_settings(
+    config: Mapping[str, Any], plan: Mapping[str, Any], **resolved: Any
+) -> dict[str, Any]:
+    """The settings that a state keeps for the check of a resume, and that the tracking shows.
+
+    Args:
+        config: The config being run.
+        plan: The plan.
+        **resolved: Values of settings that are expressions in the config.
+    """
+    return {**resolved_settings(config, plan), **resolved}
 
 
 def evaluate(evaluator: Any, table: ScoreTable) -> None:

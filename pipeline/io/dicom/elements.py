@@ -51,6 +51,7 @@ _NUMBERS = {
 SEQUENCES = frozenset(_table(_SEQUENCE))
 NAMES = _table(_TEXT) | _table(_SHORT) | _table(_DOUBLE) | _table(_LONG) | _table(_SEQUENCE)
 WANTED = frozenset(NAMES)
+ROWS = 0x00280010
 PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _INFLATED_AT_MOST = 2 << 30
+_HEADER_AT_MOST = 64 << 20
+_SEQUENCES_AT_MOST = 1 << 30
 _EXPLICIT = b"1.2.840.10008.1.2.1\0"
 
 
@@ -75,7 +77,7 @@ def read_elements(entry: Entry) -> Elements:
     """
     import pydicom
 
-    stream = io.BytesIO(entry.read())
+    stream = io.BytesIO(entry.read(0, _HEADER_AT_MOST))
     with quiet_pydicom():
         dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
     meta = dataset.file_meta
@@ -131,4 +133,4 @@ def _pixel_place(data: bytes, position: int, implicit: bool, little: bool) -> Pi
 
 def full_header(entry: Entry) -> "FileDataset":
     """Return pydicom's header with all sequences, up to the pixels."""
-    return parse(entry.read())
+    return parse(entry.read(0, _SEQUENCES_AT_MOST))

@@ -7,7 +7,15 @@ certain it leaves to pydicom (`headers.py`), and a property test compares the tw
 import struct
 from collections.abc import Callable
 
-from pipeline.io.dicom.elements import PIXELS, SEQUENCES, UNDEFINED, WANTED, Elements, PixelPlace
+from pipeline.io.dicom.elements import (
+    PIXELS,
+    ROWS,
+    SEQUENCES,
+    UNDEFINED,
+    WANTED,
+    Elements,
+    PixelPlace,
+)
 
 _SHORT = struct.Struct("<HH2sH")
 _LENGTH = struct.Struct("<I")
@@ -101,6 +109,8 @@ def _explicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], 
         if tag <= last or group < 8:
             raise UnusualError
         last = tag
+        if group > 0x28 and ROWS not in values:
+            return values, None  # a report or structures: what follows may be very long
         if tag in PIXELS:
             return values, PixelPlace(
                 PIXELS[tag], position, None if length == UNDEFINED else length
@@ -203,6 +213,8 @@ def _implicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], 
         if tag <= last or group < 8:
             raise UnusualError
         last = tag
+        if group > 0x28 and ROWS not in values:
+            return values, None  # a report or structures: what follows may be very long
         if tag in PIXELS:
             return values, PixelPlace(
                 PIXELS[tag], position, None if length == UNDEFINED else length
