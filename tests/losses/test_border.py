@@ -31,7 +31,7 @@ def test_weights_are_those_of_every_distance_measured(shape: tuple[int, ...]) ->
     objects = np.zeros(shape, int)
     for number in range(1, 6):
         objects[tuple(generator.integers(0, n) for n in shape)] = number
-    places = np.stack(np.indices(shape), -1).astype(float)
+    places = np.stack(list(np.indices(shape)), -1).astype(float)
     distances = np.stack(
         [np.linalg.norm(places - np.argwhere(objects == n)[0], axis=-1) for n in range(1, 6)]
     )

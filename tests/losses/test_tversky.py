@@ -33,5 +33,5 @@ def test_of_two_halves_is_the_dice(sample: Sample) -> None:
 
 
 def test_a_weight_below_zero_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="alpha is -0.1"):
+    with pytest.raises(InvalidValueError, match=r"alpha is -0\.1"):
         TverskyLoss(alpha=-0.1)
