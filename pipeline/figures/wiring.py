@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 0.66, 0.42  # of a box, in units
 DPI: Final = 100
 NARROWEST_IN: Final = 5.0
 DIM: Final = "#9AA0A6"
-COLOURS: Final = {"skip": "#56B4E9", "down": DIM, "up": DIM}
+COLOURS: Final = {"skip": "#8AB4F8", "down": DIM, "up": DIM}
 KINDS: Final = {"skip": "along a level", "down": "pooled or resized, down and up"}
 
 
@@ -161,6 +161,7 @@ def _arrow(axes: "Axes", wiring: Wiring, across: Sequence[int], a: int, b: int) 
 
     start, end = wiring.blocks[a].level, wiring.blocks[b].level
     kind = "skip" if start == end else "down" if end > start else "up"
+    points: tuple[tuple[float, float], tuple[float, float]]
     if _between(wiring, across, a, b):
         bend, lift = -_bend(across[b] - across[a]), HEIGHT / 2
         points = (across[a], lift - start), (across[b], lift - end)
@@ -168,7 +169,9 @@ def _arrow(axes: "Axes", wiring: Wiring, across: Sequence[int], a: int, b: int) 
         bend = 0.0
         points = (across[a] + WIDTH / 2, -start), (across[b] - WIDTH / 2, -end)
     else:
-        bend, side = 0.0, HEIGHT / 2 if end > start else -HEIGHT / 2
+        # those over several levels are bent, or they would hide each other
+        bend = 0.0 if abs(end - start) == 1 else 0.12
+        side = HEIGHT / 2 if end > start else -HEIGHT / 2
         points = (across[a] + WIDTH / 4, -start - side), (across[b] - WIDTH / 4, side - end)
     axes.add_patch(
         FancyArrowPatch(
@@ -179,7 +182,7 @@ def _arrow(axes: "Axes", wiring: Wiring, across: Sequence[int], a: int, b: int) 
             shrinkA=0,
             shrinkB=0,
             color=COLOURS[kind],
-            linewidth=1.1,
+            linewidth=1.4,
             zorder=2,
         )
     )

@@ -34,7 +34,7 @@ class CRUNet(EncoderDecoder):
         UnknownNameError: No such norm or activation.
 
     Source: article 004, in text.
-    Deviations: the published drawing is not at hand; the reading is `networks.md` 2.19's.
+    Deviations: the published drawing is not at hand; the tests' counts fix this reading of it.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ class SpatialRNN(nn.Module):
         layers: Number of axes, norm and activation.
         width: Channels C.
 
-    Source: CR-U-Net's drawing as `networks.md` 2.19 reads it; Le et al., arXiv 1504.00941 for the
+    Source: the drawing of CR-Unet as article 004 describes it; Le et al., arXiv 1504.00941 for the
     identity as the first recurrent matrix.
     """
 

@@ -19,10 +19,12 @@ from torch.utils._pytree import tree_leaves
 from pipeline.contract import GuidedOutput, Network
 from pipeline.figures.wiring import Block, Wiring
 
-SMALLEST_SIDE: Final = 128  # voxels; leaves the usual depths more than one at the bottleneck
+SIDE: Final = 5  # divisors; an odd number, so that no level's size is a usual number of channels
+SMALLEST_DIVISOR: Final = 32  # for networks that pad by themselves
 UNPADDED_SIDE: Final = 64  # divisors, so that lost borders don't pass for another level
 WEIGHTED: Final = {"convolution", "addmm", "mm", "bmm"}  # what makes an operation worth a box
-PLAIN: Final = (nn.Sequential, nn.ModuleList, nn.modules.conv._ConvNd, nn.Linear)
+LAYERS: Final = (nn.modules.conv._ConvNd, nn.Linear)
+PASSED: Final = {"Sequential", "Chain", "Convolution"}  # names that tell nothing
 INPUT: Final = -1
 
 
@@ -76,18 +78,18 @@ def network_wiring(network: Network) -> Wiring:
 
 def _size(network: Network) -> tuple[int, ...]:
     """A size at which no two levels are alike."""
-    longest = max(network.divisors)
-    side = max(SMALLEST_SIDE, 2 * longest)
+    longest = max(*network.divisors, SMALLEST_DIVISOR)
+    side = SIDE * longest
     if network.output_size(side) != side:
         side = UNPADDED_SIDE * longest
     return network.next_size((side,) * network.spatial_dims)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes every operation with the modules whose calls it is part of."""
 
     def __init__(self, network: Network, x: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.network = network
         self.size = tuple(x.shape[2:])
         self.kept: list[Tensor] = [x]  # so that no identity comes twice
@@ -207,7 +209,8 @@ def _kind(recorder: _Recorder, operation: _Operation, number: int) -> list[str]:
     """The class of the outermost module of a unit that is more than a layer; none for a layer."""
     inside = operation.calls[operation.calls.index(number) :] if number in operation.calls else ()
     modules = [recorder.modules[call] for call in inside]
-    return [type(module).__name__ for module in modules if not isinstance(module, PLAIN)][:1]
+    names = [type(m).__name__ for m in modules if not isinstance(m, LAYERS)]
+    return [name for name in names if name not in PASSED][:1]
 
 
 def _characterise(units: dict[int, _Unit], arrows: set[tuple[int, int]]) -> None:
@@ -227,9 +230,12 @@ def _join_chains(units: dict[int, _Unit], arrows: set[tuple[int, int]]) -> None:
     """Make one unit of two while one only feeds the other, or ends in it, at one level."""
     while (pair := _chain(units, arrows)) is not None:
         first, second = pair
+        only = sum(a == first for a, _ in arrows) == 1
         one, other = units[first], units.pop(second)
-        one.kinds += other.kinds
-        one.channels = other.channels
+        if only and (one.output or not other.output):  # not a head or another side branch
+            one.channels = other.channels
+        if one.output or not other.output:
+            one.kinds += other.kinds
         one.operations += other.operations
         one.output = one.output or other.output
         moved = {(first if a == second else a, first if b == second else b) for a, b in arrows}
