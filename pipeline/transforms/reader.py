@@ -18,6 +18,7 @@ from monai.utils.enums import MetaKeys, SpaceKeys
 
 from pipeline.errors import GeometryError, InvalidValueError
 from pipeline.io import (
+    Affine,
     LabelChoice,
     Reading,
     Volume,
@@ -127,7 +128,7 @@ class ReadVolumed(MapTransform):
             if key in self.label_keys:
                 label, path = _label(value, source, series)
                 if image is not None and image.affine is not None:
-                    label = to_grid(label, image.affine, image.shape)
+                    label = _on_grid(label, path, image.affine, image.shape)
                 case[key] = _tensor(label, path, label=True)
                 continue
             paths = _paths(value)
@@ -136,6 +137,14 @@ class ReadVolumed(MapTransform):
                 image, source = volume, paths[0]
             case[key] = _tensor(volume, paths[0], label=False)
         return case
+
+
+def _on_grid(label: Volume, path: Path, affine: Affine, shape: tuple[int, ...]) -> Volume:
+    """Return the label map on the image's grid; a refusal names its file."""
+    try:
+        return to_grid(label, affine, shape)
+    except GeometryError as error:
+        raise GeometryError(f"{path}: {error}", hint=error.hint) from None
 
 
 def _label(value: Any, source: Path | None, series: str | int | None) -> tuple[Volume, Path]:
