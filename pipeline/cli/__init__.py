@@ -17,10 +17,12 @@ COMMANDS: Final = {
     "bundles": "list the bundles, or copy one out",
     "networks": "list the networks with their parameter counts",
     "data": "data sets: list, new, split, plan",
+    "check": "verify a manifest's data before training",
     "predict": "masks for scans and pictures from trained bundles",
     "score": "compare masks with labels",
     "runs": "tracked trainings: list, show, compare, folds",
     "convert": "a DICOM series or NIfTI file to NIfTI",
+    "inspect": "header, geometry, histogram and picture of a scan",
 }
 REPORT = "https://github.com/unetworks/unetworks/issues"
 

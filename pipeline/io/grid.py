@@ -49,8 +49,9 @@ def to_grid(label: Volume, affine: Affine, shape: tuple[int, ...]) -> Volume:
                 moved = not np.array_equal(matrix, np.eye(4))
                 note = ("axes turned to those of the image",) if moved else ()
                 return Volume(array, affine, label.modality, (*label.warnings, *note), label.facts)
+    far = corner_distance(affine, label.affine, shape)
     raise GeometryError(
         f"a label map of {'x'.join(map(str, label.shape))} voxels on another grid than its image "
-        f"of {'x'.join(map(str, shape))}",
+        f"of {'x'.join(map(str, shape))}, {far:.3g} voxels away at a corner",
         hint="resample the label map on the image's grid with nearest neighbour",
     )

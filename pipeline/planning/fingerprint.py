@@ -4,13 +4,15 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
-from pipeline.io import Volume, atomic_path, read_image, read_label
+from pipeline.errors import DataError, GeometryError
+from pipeline.io import Volume, atomic_path, corner_distance, read_image, read_label, to_grid
+from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS
 from pipeline.manifests import Case, Manifest, check_labels
 from pipeline.progress import progress
 from pipeline.settings import cache_dir
@@ -193,13 +195,11 @@ def read_case(case: Case) -> tuple[Volume, NDArray[Any]]:
         `(rows, columns)`.
 
     Raises:
-        DataError: Shapes or affines differ, or a file is missing or unreadable.
+        DataError: A file is missing or unreadable, or the image holds values that are no numbers.
+        GeometryError: Channels or label lie on another grid.
     """
-    paths = case.image if isinstance(case.image, tuple) else (case.image,)
-    volumes = [read_image(path, series=case.series) for path in paths]
-    image = volumes[0]
-    if len(volumes) > 1:
-        image = replace(image, array=np.stack([v.array for v in volumes], axis=-1))
+    volumes = [read_image(path, series=case.series) for path in case.images]
+    image = _stacked(case, volumes) if len(volumes) > 1 else volumes[0]
     if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
         raise DataError(
             f"{case.id}: {np.sum(~np.isfinite(image.array))} voxels of the image are no number",
@@ -207,25 +207,39 @@ def read_case(case: Case) -> tuple[Volume, NDArray[Any]]:
         )
     if case.label is None:
         raise DataError(f"{case.id} has no label", hint="add it to the manifest")
-    label = read_label(case.label)
-    for other in (*volumes[1:], label):
-        if other.array.shape != volumes[0].array.shape[: label.array.ndim]:
-            raise DataError(
-                f"{case.id}: {case.label.name} has the shape {other.array.shape}, the image "
-                f"{volumes[0].array.shape}",
-                hint="a label needs its image's grid",
+    return image, _label_of(case, case.label, volumes[0])
+
+
+def _stacked(case: Case, volumes: Sequence[Volume]) -> Volume:
+    """Several files as channels of one image, if they share a grid."""
+    first = volumes[0]
+    for path, other in zip(case.images[1:], volumes[1:], strict=True):
+        apart = 0.0
+        if first.affine is not None and other.affine is not None:
+            apart = corner_distance(first.affine, other.affine, first.shape)
+        if other.shape != first.shape or apart > GRID_TOLERANCE_VOXELS:
+            raise GeometryError(
+                f"{case.id}: {path.name} of {other.shape} voxels lies {apart:.2g} voxels from the "
+                f"first channel of {first.shape}",
+                hint="resample the channels of a case to one grid first",
             )
-        if (
-            other.affine is not None
-            and image.affine is not None
-            and not np.allclose(other.affine, image.affine, atol=1e-2)
-        ):
-            raise DataError(
-                f"{case.id}: the affine of {case.label.name} differs from the image's by up to "
-                f"{np.abs(other.affine - image.affine).max():.3g} mm",
-                hint="a label needs its image's grid",
-            )
-    return image, label.array
+    return replace(first, array=np.stack([v.array for v in volumes], axis=-1))
+
+
+def _label_of(case: Case, path: Path, image: Volume) -> NDArray[Any]:
+    """The label's integers on the image's grid; other axis codes over the same box are turned."""
+    label = read_label(path)
+    if image.affine is not None:
+        try:
+            return to_grid(label, image.affine, image.shape).array
+        except GeometryError as error:
+            raise GeometryError(f"{case.id}: {path.name}: {error}", hint=error.hint) from None
+    if label.shape != image.shape:
+        raise GeometryError(
+            f"{case.id}: {path.name} has the size {label.shape}, the image {image.shape}",
+            hint="a label needs its image's size",
+        )
+    return label.array
 
 
 def _merge(facts: Sequence[_CaseFacts], manifest: Manifest, cases: Sequence[Case]) -> Fingerprint:
