@@ -2,10 +2,12 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from pipeline.bundles.interrupt import exit_code, interruptible
 from pipeline.errors import PipelineError
 
 P = ParamSpec("P")
@@ -36,6 +38,29 @@ def plain(function: Callable[P, R]) -> Callable[P, R]:
             raise leave(found) from error
 
     return guarded
+
+
+@contextmanager
+def one_line_exit(interrupted: Callable[[], str]) -> Iterator[None]:
+    """Run a block of a config: a refusal or an interruption ends the program in one line.
+
+    Args:
+        interrupted: Says after Ctrl-C or SIGTERM what stands.
+
+    Raises:
+        SystemExit: 2 for a refusal, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    try:
+        with interruptible():
+            yield
+    except KeyboardInterrupt as error:
+        print(f"interrupted: {interrupted()}", file=sys.stderr)
+        raise SystemExit(exit_code(error)) from None
+    except Exception as error:
+        found = refusal(error)
+        if found is None:
+            raise
+        raise leave(found) from error
 
 
 def refusal(error: BaseException | None) -> PipelineError | None:

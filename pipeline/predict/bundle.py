@@ -1,6 +1,5 @@
 """What `inference.json` uses: its data list, and the handler that writes masks."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from pipeline.bundles.guard import leave, plain, refusal
-from pipeline.bundles.interrupt import exit_code, interruptible
+from pipeline.bundles.guard import one_line_exit, plain
 from pipeline.bundles.record import record_beside
 from pipeline.bundles.weights import find_weights, sha256
 from pipeline.errors import DataError
@@ -103,17 +101,8 @@ def infer(evaluator: Any, writer: MaskWriter) -> None:
     Raises:
         SystemExit: 2 for a refusal, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    try:
-        with interruptible():
-            if not len(evaluator.data_loader):
-                raise DataError("no case to predict", hint="give --input SCAN_OR_FOLDER")
-            evaluator.run()
-    except KeyboardInterrupt as error:
-        print(f"interrupted: {len(writer.masks)} masks are written", file=sys.stderr)
-        raise SystemExit(exit_code(error)) from None
-    except Exception as error:
-        found = refusal(error)
-        if found is None:
-            raise
-        raise leave(found) from error
+    with one_line_exit(lambda: f"{len(writer.masks)} masks are written"):
+        if not len(evaluator.data_loader):
+            raise DataError("no case to predict", hint="give --input SCAN_OR_FOLDER")
+        evaluator.run()
     print(f"{len(writer.masks)} masks in {writer.folder}")

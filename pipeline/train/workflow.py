@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from pipeline.bundles.export import resolved_settings, write_configs, write_model
-from pipeline.bundles.guard import leave, refusal
+from pipeline.bundles.guard import leave, one_line_exit, refusal
 from pipeline.bundles.interrupt import exit_code, interruptible
 from pipeline.bundles.settings import claim_folder
 from pipeline.bundles.weights import find_weights, load_into, read_weights, state_of, unwrapped
@@ -265,20 +265,11 @@ def evaluate(evaluator: Any, table: ScoreTable) -> None:
     Raises:
         SystemExit: 2 for a refusal, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    try:
-        with interruptible():
-            if not len(evaluator.data_loader):
-                raise DataError("no case to evaluate", hint="check --manifest and --fold")
-            evaluator.run()
-    except KeyboardInterrupt as error:
-        print("interrupted: no scores were written", file=sys.stderr)
-        raise SystemExit(exit_code(error)) from None
-    except Exception as error:
-        found = refusal(error)
-        if found is None:
-            raise
-        raise leave(found) from error
-    if table.summary is None:
-        raise leave(DataError("no case has a label", hint="give a manifest with labels"))
+    with one_line_exit(lambda: "no scores were written"):
+        if not len(evaluator.data_loader):
+            raise DataError("no case to evaluate", hint="check --manifest and --fold")
+        evaluator.run()
+        if table.summary is None:
+            raise DataError("no case has a label", hint="give a manifest with labels")
     print(format_table(table.summary, table.tolerance))
     print(f"scores: {table.path}")
