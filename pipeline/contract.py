@@ -1,6 +1,7 @@
 """What networks, losses, training and prediction share, whatever the network."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Final
@@ -137,3 +138,34 @@ class Network(nn.Module):
 def _product(size: Sequence[int]) -> str:
     """Write a size as `32x48`."""
     return "x".join(map(str, size))
+
+
+class Engine(ABC):
+    """Runs windows through one network at one precision, at one window shape.
+
+    An engine is opened for a fixed `(batch, C, *patch)` and may compute several windows at once,
+    but hands results back in the order of its input, so that sums over them are deterministic.
+
+    Attributes:
+        name: As in `--engine`.
+        precision: `fp32`, `bf16`, `fp16` or `int8`: what it computes in, read back, not hoped for.
+        batch: Windows per forward.
+        threads: CPU threads that it uses; 0 where it computes on a GPU.
+    """
+
+    name: str
+    precision: str
+    batch: int
+    threads: int
+
+    @abstractmethod
+    def run(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield logits `(b, K, *out)` fp32 for each of `batches`, `(b, C, *patch)` with b <= batch.
+
+        A batch may be overwritten by the caller once its logits have been yielded, not before.
+        Logits are valid until the next ones are asked for, and may be overwritten in place until
+        then. A few batches are taken ahead.
+        """
+
+    def close(self) -> None:
+        """Give back memory and threads; a second call does nothing."""
