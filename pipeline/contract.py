@@ -167,5 +167,5 @@ class Engine(ABC):
         then. A few batches are taken ahead.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Give back memory and threads; a second call does nothing."""

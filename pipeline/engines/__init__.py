@@ -1,0 +1,1 @@
+"""Engines: one network at one precision, each behind the same interface."""
