@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.train import allocator
+from pipeline.engines import allocator
 
 LINUX = sys.platform.startswith("linux")
 
@@ -38,3 +38,14 @@ def test_a_libc_without_the_call_is_left_as_it_is(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
     assert not allocator.keep_large_blocks(True)
+
+
+def test_it_is_tuned_for_windows_unless_one_setting_says_no(
+    told: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNETWORKS_ALLOCATOR", "system")
+    assert not allocator.tune_for_windows()
+    assert told == {}
+    monkeypatch.delenv("UNETWORKS_ALLOCATOR")
+    assert allocator.tune_for_windows()
+    assert told[allocator.M_MMAP_MAX] == 0
