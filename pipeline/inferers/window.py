@@ -1,8 +1,10 @@
-"""MONAI's sliding window, set up for volumes, for slices of volumes and for pictures."""
+"""Windows for volumes, for slices of volumes and for pictures: MONAI's, or tiles that overlap."""
 
 from collections.abc import Sequence
 
-from monai.inferers import SliceInferer, SlidingWindowInferer
+from monai.inferers import Inferer, SliceInferer, SlidingWindowInferer
+
+from pipeline.inferers.overlap_tile import OverlapTileInferer
 
 
 def window_inferer(
@@ -10,7 +12,8 @@ def window_inferer(
     overlap: float = 0.5,
     slice_axis: int | None = None,
     sw_batch_size: int | None = None,
-) -> SlidingWindowInferer:
+    border: int = 0,
+) -> Inferer:
     """Return an inferer with Gaussian weights; what is smaller than a window repeats its edge.
 
     Args:
@@ -19,7 +22,10 @@ def window_inferer(
         slice_axis: For a 2D network on volumes, the axis that it walks along; None otherwise.
         sw_batch_size: Windows per forward; None: 2 for volumes, 16 for slices. A batch of one 3D
             window takes a slow path on CPUs when the window is small.
+        border: Voxels per axis that the network loses; its windows are tiles that do not blend.
     """
+    if border:
+        return OverlapTileInferer(patch, border, slice_axis, sw_batch_size or 1)
     batch = sw_batch_size or (2 if len(patch) == 3 else 16)
     kwargs = {"overlap": overlap, "mode": "gaussian", "padding_mode": "replicate"}
     if slice_axis is not None:

@@ -1,0 +1,81 @@
+"""Tiles for a network that loses its border: each sees more than it gives, and none overlap."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from torch import Tensor
+
+from pipeline.inferers.gather import Gather
+from pipeline.inferers.layout import lay_tiles, places
+
+
+class OverlapTileInferer(Inferer):
+    """Images `(B, C, *S)` to logits `(B, K, *S)` by a network that takes tiles and trims them.
+
+    Each voxel is computed with its whole context; beyond the image it is mirrored, as often as
+    it takes. Where the last tiles reach back into others both are the same, so nothing is blended.
+
+    Args:
+        patch: The network's input in voxels; two numbers for pictures and for slices.
+        border: Voxels per axis that the logits lack, half on each side.
+        slice_axis: For a 2D network on volumes, the axis that it walks along; None otherwise.
+        batch: Tiles per forward.
+
+    Source: Ronneberger et al., arXiv 1505.04597, figure 2.
+    """
+
+    def __init__(
+        self, patch: Sequence[int], border: int, slice_axis: int | None = None, batch: int = 1
+    ) -> None:
+        super().__init__()
+        self.seen = tuple(int(n) for n in patch)
+        self.given = tuple(n - border for n in self.seen)
+        self.slice_axis, self.batch = slice_axis, batch
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """Return the logits of `inputs`, on its grid.
+
+        Raises:
+            InvalidValueError: The network's axes are not those of the images.
+        """
+        images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        logits = torch.stack([self._tiled(image, network, *args, **kwargs) for image in images])
+        if isinstance(inputs, MetaTensor):
+            return MetaTensor(logits, meta=inputs.meta)
+        return logits
+
+    def _tiled(self, image: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Logits `(K, *S)` of one image."""
+        layout = lay_tiles(image.shape[1:], self.seen, self.given, flat=self.slice_axis)
+        gather = Gather(image, layout)
+        tiles = places(layout, range(len(layout.shape)))
+        result: Tensor | None = None
+        for first in range(0, len(tiles), self.batch):
+            group = tiles[first : first + self.batch]
+            seen = image.new_empty((len(group), len(image), *layout.seen))
+            for tile, place in zip(seen, group, strict=True):
+                gather.into(tile, place)
+            computed = network(seen, *args, **kwargs)
+            if result is None:
+                result = computed.new_empty((computed.shape[1], *image.shape[1:]))
+            for part, place in zip(computed, group, strict=True):
+                starts = [along[i] for along, i in zip(layout.starts, place, strict=True)]
+                _put(result, part, starts, self.slice_axis)
+        return result
+
+
+def _put(result: Tensor, part: Tensor, starts: Sequence[int], slice_axis: int | None) -> None:
+    """Copy a tile's logits to their place; what lies outside is left out."""
+    if slice_axis is not None:
+        part = part.unsqueeze(slice_axis + 1)
+    where, inner = [slice(None)], [slice(None)]
+    for start, size, whole in zip(starts, part.shape[1:], result.shape[1:], strict=True):
+        low, high = max(0, start), min(whole, start + size)
+        where.append(slice(low, high))
+        inner.append(slice(low - start, high - start))
+    result[tuple(where)] = part[tuple(inner)]
