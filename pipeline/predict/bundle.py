@@ -12,10 +12,11 @@ from pipeline.bundles.guard import one_line_exit, plain
 from pipeline.bundles.record import record_beside
 from pipeline.bundles.weights import find_weights, sha256
 from pipeline.errors import DataError
+from pipeline.planning.intensities import network_channels
 from pipeline.predict.inputs import InputCase, find_cases
 from pipeline.predict.model import Model
 from pipeline.predict.outputs import case_record, write_json, write_mask
-from pipeline.predict.run import peak_gib
+from pipeline.predict.peak import peak_gib
 from pipeline.predict.segment import Segmented, refuse_other_input
 from pipeline.transforms.classes import to_integers
 
@@ -79,7 +80,11 @@ class MaskWriter:
         meta = image.meta if isinstance(image.meta, dict) else {}
         modality = meta.get("modality", "")
         modality = modality[0] if isinstance(modality, list | tuple) else modality
-        refuse_other_input(cases[0], image.shape[1:], {"modality": modality}, self.facts)
+        channels, files = image.shape[1], len(self.facts["modality"])
+        if channels == len(network_channels(self.facts["modality"], self.plan["window"])):
+            channels = files  # one channel of the file has become several windows
+        shape = (channels, *image.shape[2:])
+        refuse_other_input(cases[0], shape, {"modality": modality}, self.facts)
 
     def _write(self, case: Mapping[str, Any], classes: np.ndarray[Any, Any], model: Model) -> None:
         meta = case["image"].meta

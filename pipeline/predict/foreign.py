@@ -16,10 +16,11 @@ from monai.bundle import ConfigParser
 
 from pipeline.bundles.settings import find_device
 from pipeline.bundles.weights import find_weights, load_into, read_weights
-from pipeline.errors import DataError
-from pipeline.io import write_nifti
+from pipeline.errors import DataError, InvalidValueError
+from pipeline.io import Reading, write_nifti
 from pipeline.predict.inputs import find_cases
-from pipeline.predict.outputs import mask_paths, write_json
+from pipeline.predict.options import SegmentOptions
+from pipeline.predict.outputs import Files, mask_paths, write_json
 from pipeline.predict.run import Options, Outcome
 from pipeline.progress import progress
 from pipeline.transforms.grid import restore_grid
@@ -44,8 +45,10 @@ def predict_foreign(
 
     Raises:
         DataError: Several bundles, or one without the parts of the zoo's layout.
+        InvalidValueError: An option that its own configs decide on.
     """
     chosen = options or Options()
+    _refuse_ours(chosen)
     given = [bundles] if isinstance(bundles, str | Path) else list(bundles)
     if len(given) != 1:
         raise DataError("an ensemble of foreign bundles", hint="give one bundle with --trust")
@@ -60,11 +63,26 @@ def predict_foreign(
         mask, affine = _segment(model, [str(p) for p in case.images], device)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_nifti(path, mask, affine)
-        stem = path.name.removesuffix(".gz").removesuffix(".nii")
         record = {"case": case.id, "input": case.shown, "mask": path.name, "trusted": True}
-        write_json(path.with_name(f"{stem}.json"), record)
+        write_json(Files(path).record, record)
         outcome.masks.append(path)
     return outcome
+
+
+def _refuse_ours(options: Options) -> None:
+    """Refuse what a foreign bundle says by itself, or what only ours can do."""
+    ours = {
+        "about windows, engines or the mask": options.how != SegmentOptions(),
+        "of reading": options.reading not in (None, Reading()),
+        "about the mask's parts": options.postprocess is not None,
+        "about jobs or a cluster": options.jobs > 1 or options.cluster is not None,
+    }
+    for what, given in ours.items():
+        if given:
+            raise InvalidValueError(
+                f"an option {what} with a foreign bundle, whose own configs decide",
+                hint="leave it out",
+            )
 
 
 def open_foreign(bundle: Path, device: torch.device) -> Foreign:

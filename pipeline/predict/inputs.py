@@ -1,15 +1,24 @@
 """What INPUT means: a file, a DICOM folder, a folder of cases, or a manifest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from pipeline.errors import DataError, UnknownNameError
-from pipeline.io import kind_of
+from pipeline.errors import DataError, InvalidValueError, UnknownNameError
+from pipeline.io import Reading, kind_of
 from pipeline.manifests import load_manifest
 
 SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm")
 PARTS = ("train", "val", "test")
+OPTIONS: Final = {
+    "series": "dicom",
+    "phase": "dicom",
+    "part": "dicom",
+    "regularize": "dicom",
+    "affine": "nifti",
+}
+"""Choices of reading, and the kind of file that they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +30,14 @@ class InputCase:
         images: Files, or a DICOM folder; several are channels.
         shown: What may be stored of the path: nothing above INPUT.
         series: Number or UID of the series of a DICOM folder.
+        reading: How its files are read.
     """
 
     id: str
     images: tuple[Path, ...]
     shown: str
     series: str | int | None = None
+    reading: Reading | None = None
 
 
 def find_cases(
@@ -35,28 +46,34 @@ def find_cases(
     cases: str = "test",
     dataset_dir: str | None = None,
     fold: int | None = None,
-    series: str | int | None = None,
+    reading: Reading | None = None,
 ) -> list[InputCase]:
     """Return the cases of INPUT, ids unique.
+
+    A file that says nothing of its place is refused, unless it is a manifest's: what the image
+    and its label agree on is then enough.
 
     Args:
         given: A file, a folder, or a manifest's path or name.
         cases: Of a manifest: `train`, `val`, `test` or `all`.
         dataset_dir: Of a manifest.
         fold: Of a manifest.
-        series: For DICOM folders.
+        reading: How the files are read; a manifest names the series of its cases itself.
 
     Raises:
         DataError: Nothing is there, or no case is.
+        InvalidValueError: A choice of reading that is for another kind of file.
     """
     path = Path(given)
+    placed = replace(reading or Reading(), unplaced=False)
     bare = path.name == str(given) and not path.name.lower().endswith(SUFFIXES)
     if path.suffix == ".json" or (bare and not path.exists()):
-        return _manifest_cases(str(given), cases, dataset_dir, fold)
+        return _manifest_cases(str(given), cases, dataset_dir, fold, reading)
     if not path.exists():
         raise DataError(f"{given} does not exist", hint="give a scan, a folder or a manifest")
     if kind_of(path) is not None:
-        return [InputCase(case_name(path), (path,), path.name, series)]
+        _refuse_unused(placed, [path])
+        return [InputCase(case_name(path), (path,), path.name, placed.series, placed)]
     if path.is_file():
         raise DataError(f"{given} is no scan and no picture", hint="give NIfTI, DICOM, PNG or JPEG")
     children = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
@@ -65,10 +82,23 @@ def find_cases(
         raise DataError(
             f"{given} holds no scan and no picture", hint="give a folder whose children are cases"
         )
+    _refuse_unused(placed, found)
     return [
-        InputCase(name, (p,), p.relative_to(path).as_posix(), series)
+        InputCase(name, (p,), p.relative_to(path).as_posix(), placed.series, placed)
         for name, p in zip(unique_names(found), found, strict=True)
     ]
+
+
+def _refuse_unused(reading: Reading, paths: Sequence[Path]) -> None:
+    """Refuse a choice that none of the files could follow."""
+    kinds = {kind_of(path) for path in paths}
+    for name, kind in OPTIONS.items():
+        if getattr(reading, name) and kind not in kinds:
+            option = "range" if name == "part" else name
+            word = "DICOM" if kind == "dicom" else "NIfTI"
+            raise InvalidValueError(
+                f"--{option} is for {word}, and INPUT holds none", hint="leave it out"
+            )
 
 
 def case_name(path: Path) -> str:
@@ -107,7 +137,7 @@ def _apart(name: str, path: Path, alike: Sequence[Path]) -> str:
 
 
 def _manifest_cases(
-    name: str, cases: str, dataset_dir: str | None, fold: int | None
+    name: str, cases: str, dataset_dir: str | None, fold: int | None, reading: Reading | None
 ) -> list[InputCase]:
     """Cases of a manifest."""
     if cases not in (*PARTS, "all"):
@@ -117,4 +147,4 @@ def _manifest_cases(
     found = [case for part in parts for case in manifest.part(part, fold)]  # type: ignore[arg-type]
     if not found:
         raise DataError(f"{manifest.name} has no {cases} case", hint="choose others with --cases")
-    return [InputCase(c.id, c.images, c.id, c.series) for c in found]
+    return [InputCase(c.id, c.images, c.id, c.series, reading) for c in found]

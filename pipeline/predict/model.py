@@ -10,6 +10,7 @@ import torch
 from pipeline.bundles.record import read_record
 from pipeline.bundles.weights import find_weights, load_into, read_weights
 from pipeline.contract import Network
+from pipeline.engines.calibration import find_calibration
 from pipeline.errors import DataError
 from pipeline.networks import build_network
 
@@ -30,6 +31,7 @@ class Model:
         plan: Spacing, normalisation, patch.
         digest: SHA-256 of the weights.
         device: Where the network is.
+        folder: Of the weights; None: they lie in none.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Model:
     plan: Mapping[str, Any]
     digest: str
     device: torch.device
+    folder: Path | None = None
 
     @property
     def classes(self) -> dict[str, tuple[int, ...]]:
@@ -46,6 +49,15 @@ class Model:
             name: tuple(int(v) for v in group)
             for name, group in zip(self.facts["classes"], self.facts["values"], strict=True)
         }
+
+    def calibration(self) -> list[torch.Tensor]:
+        """Windows `(C, *patch)` to quantise on; empty where the run keeps none.
+
+        Raises:
+            DataError: Their file is damaged.
+        """
+        shape = (self.network.in_channels, *self.plan["patch"])
+        return find_calibration(self.folder, self.digest, shape)
 
 
 def open_model(bundle: str | Path, device: torch.device) -> Model:
@@ -84,6 +96,7 @@ def open_model(bundle: str | Path, device: torch.device) -> Model:
         record["plan"],
         record["weights"]["sha256"],
         device,
+        folder,
     )
 
 

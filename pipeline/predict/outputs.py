@@ -1,8 +1,9 @@
-"""What a prediction writes: the mask, `CASE.json`, a line in `ledger.jsonl`; each whole or not."""
+"""What a prediction writes of a case: the mask, probabilities, `CASE.json`; each whole or not."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,39 @@ from pipeline.errors import InvalidValueError
 from pipeline.io import atomic_path, write_nifti, write_picture
 from pipeline.predict.inputs import InputCase
 from pipeline.predict.model import Model
+from pipeline.predict.postprocess import Mending
 from pipeline.predict.segment import Segmented
 
 FILES = (".nii.gz", ".nii", ".png")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a case, all beside its mask."""
+
+    mask: Path
+
+    @property
+    def stem(self) -> str:
+        """The mask's name without its suffix."""
+        name = self.mask.name
+        return next(name.removesuffix(s) for s in (*FILES, "") if name.endswith(s))
+
+    @property
+    def record(self) -> Path:
+        """What made the mask."""
+        return self.mask.with_name(f"{self.stem}.json")
+
+    @property
+    def probabilities(self) -> Path:
+        """The named classes' probabilities."""
+        return self.mask.with_name(f"{self.stem}_prob.nii.gz")
+
+    def remove_drafts(self) -> None:
+        """Remove what a killed process was about to write under these names."""
+        for target in (self.mask, self.record, self.probabilities):
+            for draft in self.mask.parent.glob(f".????????.{escape(target.name)}"):
+                draft.unlink(missing_ok=True)
 
 
 def mask_paths(output: str | Path, cases: Sequence[InputCase], *, pictures: bool) -> list[Path]:
@@ -54,31 +85,34 @@ def write_mask(path: Path, result: Segmented, model: Model) -> None:
     write_picture(path, mask)
 
 
-def write_probabilities(
-    path: Path, result: Segmented, model: Model, names: Sequence[str]
-) -> Path | None:
-    """Write `CASE_prob.nii.gz`: uint8 with scl_slope 1/255, the named classes in the last axis.
-
-    Returns:
-        The file; None for a picture, or where no probabilities were kept.
-    """
+def write_probabilities(path: Path, result: Segmented) -> None:
+    """Write probabilities that were kept: uint8 with scl_slope 1/255, classes in the last axis."""
     if result.probabilities is None or result.affine is None:
-        return None
-    offset = int(model.facts["head"] == "softmax")
-    order = list(model.classes)
-    chosen = [order.index(name) + offset for name in (names or order)]
-    values = np.moveaxis(result.probabilities[chosen], 0, -1)
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    target = path.with_name(f"{stem}_prob.nii.gz")
-    write_nifti(target, np.rint(values * 255).astype(np.uint8), result.affine, slope=1 / 255)
-    return target
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_nifti(path, result.probabilities, result.affine, slope=1 / 255)
 
 
 def case_record(
-    case: InputCase, mask: Path, result: Segmented, models: Sequence[Model], peak_gib: float
+    case: InputCase,
+    mask: Path,
+    result: Segmented,
+    models: Sequence[Model],
+    peak_gib: float,
+    steps: Mapping[str, Mending] | None = None,
 ) -> dict[str, Any]:
-    """Return what `CASE.json` holds; no path above INPUT or OUTPUT, nothing of a patient."""
+    """Return what `CASE.json` holds; no path above INPUT or OUTPUT, nothing of a patient.
+
+    Args:
+        case: Its files.
+        mask: Where its mask is.
+        result: What led to it.
+        models: That predicted it.
+        peak_gib: Memory that it took.
+        steps: How the mask was mended.
+    """
     model = models[0]
+    engines = result.engines or (("torch", "fp32" if model.device.type == "cpu" else "autocast"),)
     return {
         "case": case.id,
         "input": case.shown,
@@ -86,10 +120,15 @@ def case_record(
         "bundles": [{"name": m.name, "sha256": m.digest} for m in models],
         "labels": {name: group[0] for name, group in model.classes.items()},
         **({"regions": {k: list(v) for k, v in model.classes.items()}} if _regions(model) else {}),
-        "engine": "torch",
+        "engine": ", ".join(dict.fromkeys(name for name, _ in engines)),
+        "precision": ", ".join(dict.fromkeys(precision for _, precision in engines)),
+        "why": list(result.why),
         "device": str(model.device),
-        "precision": "fp32" if model.device.type == "cpu" else "autocast",
         "plan": {k: v for k, v in model.plan.items() if k != "why"},
+        "windows": result.windows,
+        "memory": None if result.memory is None else result.memory.record,
+        "body_box": result.box,
+        "postprocess": {name: asdict(mending) for name, mending in (steps or {}).items()},
         "counts": counts(result, model),
         "seconds": result.seconds,
         "peak_memory_gib": round(peak_gib, 3),
@@ -121,14 +160,3 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def append_ledger(folder: Path, line: Mapping[str, Any]) -> None:
-    """Add a line to `ledger.jsonl`; one write, so that two processes do not mix theirs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = (json.dumps(line) + "\n").encode()
-    handle = os.open(folder / "ledger.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(handle, text)
-    finally:
-        os.close(handle)

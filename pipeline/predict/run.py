@@ -1,31 +1,24 @@
 """Prediction of one case or of many: `unetworks predict` as a function."""
 
-import re
-import resource
-import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pipeline.bundles.guard import refusal
-from pipeline.bundles.settings import find_device
-from pipeline.errors import DataError, InvalidValueError, PipelineError
-from pipeline.predict.inputs import InputCase, find_cases
-from pipeline.predict.model import Model, open_model
-from pipeline.predict.outputs import (
-    append_ledger,
-    case_record,
-    mask_paths,
-    write_json,
-    write_mask,
-    write_probabilities,
-)
-from pipeline.predict.segment import segment
+import torch
+
+from pipeline.errors import InvalidValueError, PipelineError, ResourceError, UnknownNameError
+from pipeline.io import Reading
+from pipeline.predict.cohort import Line, predict_tasks
+from pipeline.predict.inputs import find_cases
+from pipeline.predict.ledger import append_ledger, is_done, read_ledger
+from pipeline.predict.options import SegmentOptions
+from pipeline.predict.outputs import mask_paths
+from pipeline.predict.recipe import Predictor, Recipe, Task
+from pipeline.predict.resident import resident_bytes
 from pipeline.progress import progress
 
-UID: Final = re.compile(r"\b[0-2](?:\.\d+){3,}\b")
+CLUSTERS: Final = ("ray",)
 
 
 @dataclass(frozen=True)
@@ -34,25 +27,39 @@ class Options:
 
     Attributes:
         device: `cpu`, `cuda`, ...; None: a GPU where there is one.
-        overlap: Of the windows, 0 to below 1; None: the plan's.
-        probabilities: None: none are written; else the classes' names, empty for all.
+        how: Of each case; its memory limit is that of the whole call.
+        reading: How files are read.
         cases: Of a manifest: `train`, `val`, `test` or `all`.
         dataset_dir: Of a manifest.
         fold: Of a manifest.
-        series: Of DICOM folders: number or UID.
-        force_modality: Predict a scan of another modality than the training's.
+        postprocess: A JSON file, or its content; None: what the model's plan says.
+        jobs: Processes for a cohort, one of which may be killed without harm to the others; 0:
+            this process.
+        cluster: `ray`: on its machines; None: on this one.
+        again: Predict what is done, too.
+        tell: Is handed lines on engines and memory as they come.
         quiet: No progress bar.
     """
 
     device: str | None = None
-    overlap: float | None = None
-    probabilities: tuple[str, ...] | None = None
+    how: SegmentOptions = field(default_factory=SegmentOptions)
+    reading: Reading | None = None
     cases: str = "test"
     dataset_dir: str | None = None
     fold: int | None = None
-    series: str | int | None = None
-    force_modality: bool = False
+    postprocess: str | Path | Mapping[str, Any] | None = None
+    jobs: int = 0
+    cluster: str | None = None
+    again: bool = False
+    tell: Callable[[str], None] | None = None
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no call could do."""
+        if self.jobs < 0:
+            raise InvalidValueError(f"{self.jobs} jobs", hint="give 0 or more")
+        if self.cluster is not None and self.cluster not in CLUSTERS:
+            raise UnknownNameError(f"cluster is {self.cluster!r}", hint=f"use {CLUSTERS[0]}")
 
 
 @dataclass
@@ -60,12 +67,14 @@ class Outcome:
     """What a prediction of many cases came to.
 
     Attributes:
-        masks: Of the cases that worked, in their order.
+        masks: Of the cases that worked, now or before, in the cases' order.
         failed: Case and reason of the others.
+        kept: How many were done before.
     """
 
     masks: list[Path] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    kept: int = 0
 
 
 def predict(
@@ -76,8 +85,9 @@ def predict(
 ) -> Outcome:
     """Write a mask for each case of `input`, on the case's own grid.
 
-    A case that can't be read is recorded in `ledger.jsonl`, and the rest go on; a single case
-    raises instead.
+    In a folder `ledger.jsonl` gets a line for each case; the same call again predicts only what
+    is not done: no line says so, the weights, options or files were others, or a mask is gone. A
+    case that can't be predicted is recorded and the rest go on; a single case raises instead.
 
     Args:
         bundles: Run folders; several are an ensemble: the mean of their probabilities.
@@ -89,117 +99,91 @@ def predict(
         PipelineError: A bundle or INPUT that can't be used, or the only case.
     """
     chosen = options or Options()
-    if chosen.overlap is not None and not 0 <= chosen.overlap < 1:
-        raise InvalidValueError(f"overlap is {chosen.overlap}", hint="give 0 to 0.9")
     given = [bundles] if isinstance(bundles, str | Path) else list(bundles)
-    device = find_device(chosen.device)
-    models = [open_model(bundle, device) for bundle in given]
-    _alike(models)
-    _check_probabilities(chosen.probabilities, models[0])
-    cases = find_cases(
-        input,
-        cases=chosen.cases,
-        dataset_dir=chosen.dataset_dir,
-        fold=chosen.fold,
-        series=chosen.series,
+    recipe = Recipe(
+        tuple(str(Path(bundle).absolute()) for bundle in given),
+        chosen.device,
+        chosen.how,
+        _postprocess(chosen.postprocess),
     )
-    paths = mask_paths(output, cases, pictures=models[0].facts["dims"] == 2)
-    single = Path(output) in paths
-    outcome = Outcome()
-    pairs = list(zip(cases, paths, strict=True))
-    for case, path in progress(pairs, "predicting", quiet=chosen.quiet):
-        began = time.perf_counter()
-        folder = path.parent
-        try:
-            _one(case, path, models, chosen)
-        except (PipelineError, MemoryError, RuntimeError) as error:
-            found = refusal(error)
-            if found is None and not isinstance(error, MemoryError):
-                raise
-            reason = found.line() if found else "out of memory; use a machine with more"
-            if not single:
-                error_line = stored(reason, input, case)
-                append_ledger(folder, _line(case, "failed", began, models, error=error_line))
-            if len(cases) == 1:
-                raise (found or DataError(f"{case.id}: out of memory", hint=reason)) from error
-            outcome.failed.append((case.id, reason))
-            continue
-        outcome.masks.append(path)
-        if not single:
-            append_ledger(folder, _line(case, "done", began, models))
+    with recipe.open(chosen.tell) as predictor:
+        tasks = _tasks(input, output, chosen, predictor)
+        wanted = {task.case.id: predictor.wanted(task) for task in tasks}
+        folder = None if Path(output) == tasks[0].mask else Path(output)
+        lines = {} if folder is None or chosen.again else read_ledger(folder)
+        missing = [
+            task
+            for task in tasks
+            if not is_done(lines.get(task.case.id), wanted[task.case.id], predictor.outputs(task))
+        ]
+        outcome = Outcome(kept=len(tasks) - len(missing))
+        failed: dict[str, PipelineError] = {}
+        found = _predicted(predictor, missing, len(tasks), chosen)
+        for task, line in progress(found, "predicting", total=len(missing), quiet=chosen.quiet):
+            raised = line.pop("raised", None)
+            if folder is not None:
+                append_ledger(folder, {**line, **wanted[task.case.id]})
+            if raised is not None:
+                failed[task.case.id] = raised
+    if len(tasks) == 1 and failed:
+        raise failed[tasks[0].case.id]
+    outcome.masks = [task.mask for task in tasks if task.case.id not in failed]
+    outcome.failed = [
+        (task.case.id, failed[task.case.id].line()) for task in tasks if task.case.id in failed
+    ]
     return outcome
 
 
-def _one(case: InputCase, path: Path, models: Sequence[Model], options: Options) -> None:
-    """Predict and write one case."""
-    result = segment(
-        case,
-        models,
-        overlap=options.overlap,
-        probabilities=options.probabilities is not None,
-        force_modality=options.force_modality,
+def _postprocess(given: str | Path | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
+    return str(Path(given).absolute()) if isinstance(given, str | Path) else given
+
+
+def _tasks(
+    given: str | Path, output: str | Path, options: Options, predictor: Predictor
+) -> list[Task]:
+    """The cases of INPUT and where their masks go."""
+    cases = find_cases(
+        given,
+        cases=options.cases,
+        dataset_dir=options.dataset_dir,
+        fold=options.fold,
+        reading=options.reading,
     )
-    began = time.perf_counter()
-    if options.probabilities is not None:
-        write_probabilities(path, result, models[0], options.probabilities)
-    write_mask(path, result, models[0])
-    result.seconds["write"] = round(time.perf_counter() - began, 4)
-    stem = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".png")
-    record = case_record(case, path, result, models, peak_gib())
-    write_json(path.with_name(f"{stem}.json"), record)
+    paths = mask_paths(output, cases, pictures=predictor.pictures)
+    return [Task(case, path, str(given)) for case, path in zip(cases, paths, strict=True)]
 
 
-def stored(reason: str, given: str | Path, case: InputCase) -> str:
-    """A refusal as it may be kept on disk: no folder above INPUT, no UID."""
-    known = (Path(given), *case.images)
-    folders = {form.parent for p in known for form in (p, p.absolute(), p.resolve())}
-    for folder in sorted(folders, key=lambda f: len(str(f)), reverse=True):
-        if str(folder) not in (".", folder.anchor):
-            reason = reason.replace(f"{folder}/", "")
-    return UID.sub("[UID]", reason)
-
-
-def peak_gib() -> float:
-    """Largest resident memory of this process so far, in GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
-def _line(
-    case: InputCase, state: str, began: float, models: Sequence[Model], **more: str
-) -> dict[str, object]:
-    """A ledger line."""
-    return {
-        "case": case.id,
-        "state": state,
-        "seconds": round(time.perf_counter() - began, 3),
-        "peak_memory_gib": round(peak_gib(), 3),
-        "engine": "torch",
-        "sha256": [m.digest for m in models],
-        **more,
-    }
-
-
-def _check_probabilities(names: Sequence[str] | None, model: Model) -> None:
-    """Refuse what `write_probabilities` could not write, before any case is predicted."""
-    if names is None:
+def _predicted(
+    predictor: Predictor, missing: Sequence[Task], cases: int, options: Options
+) -> Iterator[tuple[Task, Line]]:
+    """Predict what is missing where it was asked for."""
+    recipe = predictor.recipe
+    threads = torch.get_num_threads()
+    if not missing:
         return
-    if model.facts["dims"] == 2:
-        raise InvalidValueError(
-            "probabilities are written for scans only", hint="leave --probabilities out"
+    if options.cluster is not None:
+        from pipeline.predict.cluster import predict_on_ray
+
+        yield from predict_on_ray(recipe, missing, max(1, threads // max(1, options.jobs)))
+    elif options.jobs and cases > 1:
+        from pipeline.predict.jobs import predict_with_jobs
+
+        jobs = min(options.jobs, len(missing))
+        shared = _shared(recipe, jobs)
+        tell = options.tell
+        yield from predict_with_jobs(shared, missing, jobs, max(1, threads // jobs), tell)
+    else:
+        yield from predict_tasks(predictor, missing)
+
+
+def _shared(recipe: Recipe, jobs: int) -> Recipe:
+    """The recipe with each process's share of the memory limit, this process's own left out."""
+    limit = recipe.how.max_ram_gib
+    if limit is None:
+        return recipe
+    share = (limit - resident_bytes() / 2**30) / jobs
+    if share <= 0:
+        raise ResourceError(
+            f"{limit} GiB are less than this process takes by itself", hint="give more --max-ram"
         )
-    for name in names:
-        if name not in model.classes:
-            raise InvalidValueError(f"no class {name!r}", hint=f"use {', '.join(model.classes)}")
-
-
-def _alike(models: Sequence[Model]) -> None:
-    """Refuse an ensemble of models with different labels."""
-    first = models[0]
-    for other in models[1:]:
-        if other.classes != first.classes or other.facts["head"] != first.facts["head"]:
-            raise DataError(
-                f"{first.name} and {other.name} have different labels: {list(first.classes)} and "
-                f"{list(other.classes)}",
-                hint="an ensemble needs the same labels",
-            )
+    return replace(recipe, how=replace(recipe.how, max_ram_gib=share))

@@ -1,22 +1,29 @@
-"""One case through one or several models: read, window by window, back to the source's grid."""
+"""One case through one or several models, window by window, to a mask on its own grid."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
-from pipeline.inferers import window_inferer
+from pipeline.engines.threads import torch_held_back
+from pipeline.inferers.masks import Masks
+from pipeline.inferers.memory import MemoryPlan
+from pipeline.inferers.sweep import Sweep
+from pipeline.inferers.target import Target
+from pipeline.predict.computing import Engines
 from pipeline.predict.inputs import InputCase
+from pipeline.predict.members import Member, blocks_of, meet, opened
 from pipeline.predict.model import Model
-from pipeline.transforms.classes import decide, to_integers
+from pipeline.predict.options import SegmentOptions
+from pipeline.predict.preparing import Prepared, prepare, read_case, refuse_other_input
 from pipeline.transforms.grid import restore_grid
-from pipeline.transforms.preparation import image_preparation
+
+__all__ = ["Segmented", "Stages", "read_case", "refuse_other_input", "segment"]
 
 
 @dataclass
@@ -26,16 +33,27 @@ class Segmented:
     Attributes:
         mask: Integers of the label files on the source's grid, regions in the last axis.
         affine: Of the source, index to RAS mm; None for a picture.
-        probabilities: `(K, *S)` on the source's grid, if asked for.
+        probabilities: `(*S, C)` uint8 in steps of 1/255 on the source's grid: the classes that
+            were asked for, in their order.
         seconds: Per stage.
         warnings: What was unusual.
+        engines: Name and precision for each model.
+        why: How the engines were chosen.
+        windows: Computed, of all models together.
+        memory: How the grid was gone through; None where no window was.
+        box: First and last voxel of the body on the first model's grid; None without.
     """
 
     mask: NDArray[Any]
     affine: NDArray[np.float64] | None
-    probabilities: NDArray[np.float32] | None = None
+    probabilities: NDArray[np.uint8] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    engines: tuple[tuple[str, str], ...] = ()
+    why: tuple[str, ...] = ()
+    windows: int = 0
+    memory: MemoryPlan | None = None
+    box: tuple[tuple[int, int], ...] | None = None
 
 
 class Stages:
@@ -55,141 +73,96 @@ class Stages:
 def segment(
     case: InputCase,
     models: Sequence[Model],
+    options: SegmentOptions | None = None,
     *,
-    overlap: float | None = None,
-    probabilities: bool = False,
-    force_modality: bool = False,
+    image: MetaTensor | None = None,
+    engines: Engines | None = None,
 ) -> Segmented:
     """Predict a case; several models give the mean of their probabilities.
 
-    Raises:
-        DataError: The case can't be read, or is of another modality or number of channels.
-    """
-    stages = Stages()
-    parts: list[tuple[torch.Tensor, MetaTensor]] = []
-    files = {"image": [str(p) for p in case.images], "series": case.series}
-    read = image_preparation(models[0].plan)(files, end=1)
-    for model in models:
-        image = read["image"]
-        refuse_other_input(case.id, image.shape, image.meta, model.facts, force=force_modality)
-        image = image_preparation(model.plan)(read, start=1)["image"]
-        stages.done("read")
-        parts.append((_logits(model, image, overlap), image))
-        stages.done("network")
-    logits, grid = parts[0] if len(parts) == 1 else _mean(parts, models[0].facts["head"])
-    return _finish(logits, grid, models[0], stages, probabilities)
-
-
-def _mean(
-    parts: Sequence[tuple[torch.Tensor, MetaTensor]], head: str
-) -> tuple[torch.Tensor, MetaTensor]:
-    """Logits of the mean probabilities, on the grid that all share, else on the source's."""
-    image = parts[0][1]
-    shared = all(
-        p.shape == image.shape and np.allclose(p.affine, image.affine) for _, p in parts[1:]
-    )
-    values = [_probabilities(logits, head) for logits, _ in parts]
-    if not shared:
-        values = [
-            torch.from_numpy(_to_source(v.cpu().numpy(), p))
-            for v, (_, p) in zip(values, parts, strict=True)
-        ]
-        image = source_grid(image)
-    mean = torch.stack(values).mean(dim=0)
-    logits = torch.logit(mean, eps=1e-7) if head == "sigmoid" else mean.clamp_min(1e-12).log()
-    return logits, image
-
-
-def source_grid(image: MetaTensor) -> MetaTensor:
-    """An empty image on the grid of the source."""
-    shape = (1, *(int(n) for n in image.meta["spatial_shape"]))
-    affine = torch.as_tensor(image.meta["original_affine"])
-    return MetaTensor(torch.zeros(1).expand(shape), meta={**image.meta, "affine": affine})
-
-
-def refuse_other_input(
-    case: str,
-    shape: Sequence[int],
-    meta: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    *,
-    force: bool = False,
-) -> None:
-    """Refuse an image `(C, *S)` that a model was not made for.
+    Logits exist for unfinished voxels only; what is finished becomes labels on the source's grid
+    at once.
 
     Args:
-        case: Its id.
-        shape: Of the image.
-        meta: Of the image; `modality` where its file tells it.
-        facts: The model's.
-        force: Accept another modality.
+        case: Its files.
+        models: With the same labels.
+        options: How.
+        image: What `read_case` made of the files; None: they are read now.
+        engines: Kept open from case to case; None: opened for this one.
 
     Raises:
-        DataError: Another number of channels or axes, or another modality.
+        DataError: The case can't be read, or is of another modality or number of channels.
+        ResourceError: It does not fit into the limit of memory, or an engine is not there.
     """
-    wanted = len(facts["modality"])
-    if shape[0] != wanted:
-        raise DataError(
-            f"{case} has {shape[0]} channels, the model takes {wanted}",
-            hint=f"give {', '.join(facts['modality'])}",
-        )
-    if len(shape) - 1 != facts["dims"]:
-        kinds = {2: "a picture", 3: "a volume"}
-        raise DataError(
-            f"{case} is {kinds.get(len(shape) - 1, 'no image')}, the model was trained on "
-            f"{'volumes' if facts['dims'] == 3 else 'pictures'}",
-            hint="use a model of the right kind",
-        )
-    modality = str(meta.get("modality") or "")
-    if modality and not force and modality not in facts["modality"]:
-        raise DataError(
-            f"{case} is {modality}, the model was trained on {', '.join(facts['modality'])}",
-            hint="give --force-modality to predict all the same",
-        )
-
-
-@torch.inference_mode()
-def _logits(model: Model, image: MetaTensor, overlap: float | None) -> torch.Tensor:
-    """Logits `(K, *S)` on the network's grid."""
-    plan = model.plan
-    inferer = window_inferer(
-        plan["patch"], plan["overlap"] if overlap is None else overlap, plan["slice_axis"]
-    )
-    batch = image.as_tensor()[None].to(model.device)
-    with torch.autocast(model.device.type, enabled=model.device.type == "cuda"):
-        logits = inferer(batch, model.network)
-    assert isinstance(logits, torch.Tensor)
-    return logits[0].float()
-
-
-def _probabilities(logits: torch.Tensor, head: str) -> torch.Tensor:
-    return logits.sigmoid() if head == "sigmoid" else logits.softmax(dim=0)
-
-
-def _to_source(values: NDArray[Any], image: MetaTensor) -> NDArray[Any]:
-    if image.ndim == 3:
-        return values
-    return restore_grid(
-        values,
-        np.asarray(image.affine, dtype=np.float64),
-        np.asarray(image.meta["original_affine"], dtype=np.float64),
-        [int(n) for n in image.meta["spatial_shape"]],
-    )
-
-
-def _finish(
-    logits: torch.Tensor, image: MetaTensor, model: Model, stages: Stages, probabilities: bool
-) -> Segmented:
-    """From logits to the mask in the file's integers."""
-    head = model.facts["head"]
-    classes = _to_source(decide(logits, head).cpu().numpy(), image)
-    mask = to_integers(classes, model.facts["values"], head)
-    kept = None
-    if probabilities:
-        kept = _to_source(_probabilities(logits, head).cpu().numpy(), image)
+    chosen, stages = options or SegmentOptions(), Stages()
+    source = read_case(case) if image is None else image
+    with Engines() if engines is None else nullcontext(engines) as kept:
+        levels = [kept.at_level(model, chosen.level) for model in models]
+        members = [Member(m, prepare(case.id, source, m, chosen)) for m in levels]
+        stages.done("read")
+        meeting = meet(members, chosen)
+        computing, plan = opened(meeting, kept, chosen)
+        stages.done("engine")
+        target = members[0].prepared.target
+        masks = _masks(models[0], members[0].prepared, chosen, rows=meeting.rows)
+        sweeps: list[Sweep] = []
+        with torch_held_back():  # sums take one core; the engine takes its own threads
+            masks.fill(blocks_of(meeting, computing, plan, sweeps))
+        stages.done("network")
+    mask, shares = masks.classes, masks.probabilities
+    if target is None:
+        mask, shares = _upright(mask, members[0], source), _upright(shares, members[0], source)
     stages.done("restore")
-    affine = None
-    if image.ndim == 4:
-        affine = np.asarray(image.meta["original_affine"], dtype=np.float64)
-    told = [w for w in str(image.meta.get("warnings") or "").split("; ") if w]
-    return Segmented(mask, affine, kept, stages.seconds, told)
+    picture = source.ndim == 3
+    return Segmented(
+        mask,
+        None if picture else np.asarray(source.meta["original_affine"], dtype=np.float64),
+        shares,
+        stages.seconds,
+        _warnings(source, masks),
+        tuple((c.engine.name, c.engine.precision) for c in computing),
+        tuple(line for c in computing for line in c.why),
+        sum(sweep.windows for sweep in sweeps),
+        plan,
+        members[0].prepared.box,
+    )
+
+
+def _masks(model: Model, prepared: Prepared, options: SegmentOptions, *, rows: bool) -> Masks:
+    """What the blocks of a case become."""
+    facts = model.facts
+    softmax = facts["head"] == "softmax"
+    target = prepared.target or Target.same(prepared.layout.shape)
+    integers = [0, *(group[0] for group in facts["values"])]
+    names = list(facts["classes"])
+    wanted = options.probabilities
+    chosen = [] if wanted is None else [names.index(name) for name in wanted or names]
+    return Masks(
+        facts["head"],
+        len(names) + softmax,
+        target.own if rows else target,
+        integers,
+        [number + softmax for number in chosen],
+    )
+
+
+def _upright(values: Any, member: Member, source: MetaTensor) -> Any:
+    """Bring `(*S[, C])` from an upright grid back to the slices of a tilted series."""
+    if values is None:
+        return None
+    channels = values if values.ndim == 4 else values[..., None]
+    restored = restore_grid(
+        np.moveaxis(channels, -1, 0),
+        member.prepared.affine,
+        np.asarray(source.meta["original_affine"], dtype=np.float64),
+        [int(n) for n in source.meta["spatial_shape"]],
+    )
+    return np.moveaxis(restored, 0, -1) if values.ndim == 4 else restored[0]
+
+
+def _warnings(source: MetaTensor, masks: Masks) -> list[str]:
+    """What the reader said, and what the network should not have given."""
+    told = [line for line in str(source.meta.get("warnings") or "").split("; ") if line]
+    if not masks.finite:
+        told.append("the network gave values that are no numbers: the mask may be wrong there")
+    return told

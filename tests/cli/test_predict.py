@@ -10,6 +10,7 @@ from tests.threshold import threshold, write_run
 
 __all__ = ["threshold"]
 Capture = pytest.CaptureFixture[str]
+HERE = ["--jobs", "0", "--quiet"]  # another process does not know the network of the tests
 SCAN = np.full((8, 8, 8), 100, np.int16)
 
 
@@ -29,7 +30,7 @@ def cohort(tmp_path: Path) -> Path:
 def test_masks_are_written_and_their_places_printed(
     run: str, cohort: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    assert main(["predict", run, str(cohort), str(tmp_path / "out")]) == 0
+    assert main(["predict", run, str(cohort), str(tmp_path / "out"), *HERE]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(tmp_path / "out" / f"{n}.nii.gz") for n in "ab"]
     assert err == ""
@@ -39,7 +40,7 @@ def test_a_case_of_a_cohort_that_fails_is_one_line_and_code_2(
     run: str, cohort: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     (cohort / "a.nii.gz").write_bytes(b"")
-    assert main(["predict", run, str(cohort), str(tmp_path / "out")]) == 2
+    assert main(["predict", run, str(cohort), str(tmp_path / "out"), *HERE]) == 2
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'out' / 'b.nii.gz'}\n"
     assert err.startswith("error: a: ")
@@ -84,8 +85,8 @@ def test_ctrl_c_leaves_what_was_finished_and_ends_with_130(
             raise KeyboardInterrupt
         return segment(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pipeline.predict.run.segment", _stopped)
-    assert main(["predict", run, str(cohort), str(tmp_path / "out")]) == 130
+    monkeypatch.setattr("pipeline.predict.recipe.segment", _stopped)
+    assert main(["predict", run, str(cohort), str(tmp_path / "out"), *HERE]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"a.nii.gz", "a.json", "ledger.jsonl"}
@@ -94,7 +95,7 @@ def test_ctrl_c_leaves_what_was_finished_and_ends_with_130(
 def test_many_masks_are_summed_up(run: str, tmp_path: Path, capsys: Capture) -> None:
     for number in range(11):
         write_nifti(tmp_path / "in" / f"{number:02}.nii", SCAN[:2, :2, :2], np.eye(4))
-    assert main(["predict", run, str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert main(["predict", run, str(tmp_path / "in"), str(tmp_path / "out"), *HERE]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 11
     assert lines[-1] == f"... 11 masks in {tmp_path / 'out'}"

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.errors import DataError, PipelineError, UnknownNameError
-from pipeline.io import write_nifti, write_picture
+from pipeline.errors import DataError, InvalidValueError, PipelineError, UnknownNameError
+from pipeline.io import Reading, write_nifti, write_picture
 from pipeline.phantom import write_series
 from pipeline.predict.inputs import case_name, find_cases, unique_names
 
@@ -35,9 +36,34 @@ def test_a_scan_a_picture_and_a_dicom_folder_are_one_case_each(tmp_path: Path) -
         (series(tmp_path / "a" / "four.5"), "four.5"),
         (tmp_path / "a" / "four.5" / "0001.dcm", "0001"),
     ):
-        (case,) = find_cases(path, series=2)
-        assert (case.id, case.images, case.series) == (name, (path,), 2)
-        assert case.shown == path.name
+        (case,) = find_cases(path)
+        assert (case.id, case.images, case.shown) == (name, (path,), path.name)
+
+
+def test_choices_of_reading_reach_each_case_of_their_kind(tmp_path: Path) -> None:
+    scan(tmp_path / "b.nii.gz")
+    series(tmp_path / "a")
+    chosen = Reading(series=2, phase="EchoTime=4.6", regularize=True, affine="qform")
+    for case in find_cases(tmp_path, reading=chosen):
+        assert case.series == 2
+        assert case.reading == replace(chosen, unplaced=False), "no place is a refusal"
+
+
+@pytest.mark.parametrize(
+    ("name", "reading", "said"),
+    [
+        ("b.nii.gz", Reading(part=2), "--range is for DICOM"),
+        ("b.nii.gz", Reading(regularize=True), "--regularize is for DICOM"),
+        ("a", Reading(affine="qform"), "--affine is for NIfTI"),
+    ],
+)
+def test_a_choice_that_no_file_could_follow_is_refused(
+    tmp_path: Path, name: str, reading: Reading, said: str
+) -> None:
+    scan(tmp_path / "b.nii.gz")
+    series(tmp_path / "a")
+    with pytest.raises(InvalidValueError, match=said):
+        find_cases(tmp_path / name, reading=reading)
 
 
 def test_each_child_that_is_a_case_is_one_and_the_rest_is_left_out(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from PIL import Image
 
 from pipeline.errors import InvalidValueError
 from pipeline.predict.inputs import InputCase
+from pipeline.predict.ledger import append_ledger
 from pipeline.predict.model import Model, open_model
-from pipeline.predict.outputs import append_ledger, counts, mask_paths, write_mask
+from pipeline.predict.outputs import counts, mask_paths, write_mask
 from pipeline.predict.segment import Segmented
 from tests.threshold import facts_of, plan_of, write_run
 

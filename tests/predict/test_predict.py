@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import DataError, InvalidValueError, PipelineError
+from pipeline.errors import DataError, InvalidValueError, PipelineError, ResourceError
 from pipeline.io import read_image, write_nifti, write_picture
 from pipeline.phantom import write_series
-from pipeline.predict import Options, predict
+from pipeline.predict import Options, SegmentOptions, predict
 from pipeline.predict.inputs import InputCase
-from pipeline.predict.run import stored
+from pipeline.predict.privacy import stored
 from tests.threshold import facts_of, plan_of, write_run
 
 Array = NDArray[Any]
@@ -137,7 +137,7 @@ def test_a_single_region_is_a_mask_like_any_other(scan: Path, tmp_path: Path) ->
 def test_probabilities_are_bytes_with_a_slope_of_the_named_classes_only(
     run: Path, scan: Path, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
-    predict(run, scan, tmp_path / "out", Options(probabilities=names))
+    predict(run, scan, tmp_path / "out", Options(how=SegmentOptions(probabilities=names)))
     file: Any = nibabel.load(tmp_path / "out" / "scan_prob.nii.gz")
     assert file.dataobj.slope == pytest.approx(1 / 255)
     assert file.get_data_dtype() == np.uint8
@@ -152,7 +152,7 @@ def test_a_class_that_the_model_lacks_is_refused_before_anything_is_predicted(
     run: Path, scan: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidValueError, match="no class 'organs'") as caught:
-        predict(run, scan, tmp_path / "out", Options(probabilities=("organs",)))
+        predict(run, scan, tmp_path / "out", Options(how=SegmentOptions(probabilities=("organs",))))
     assert "organ, lesion" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
@@ -160,7 +160,9 @@ def test_a_class_that_the_model_lacks_is_refused_before_anything_is_predicted(
 def test_an_ensemble_is_the_mean_of_the_probabilities(scan: Path, tmp_path: Path) -> None:
     first = write_run(tmp_path / "a")
     second = write_run(tmp_path / "b", plan=plan_of(window=[[0.0, 400.0]]))  # 200 HU is its middle
-    outcome = predict([first, second], scan, tmp_path / "out", Options(probabilities=()))
+    outcome = predict(
+        [first, second], scan, tmp_path / "out", Options(how=SegmentOptions(probabilities=()))
+    )
     values, _ = load(tmp_path / "out" / "scan_prob.nii.gz")
     # logits at 200 HU: 0, 6, 8 of the one and 0, 2, -4 of the other
     both = [np.exp(x) / np.exp(x).sum() for x in (np.array([0.0, 6, 8]), np.array([0.0, 2, -4]))]
@@ -204,7 +206,7 @@ def test_a_scan_of_another_modality_is_refused_unless_forced(scan: Path, tmp_pat
     with pytest.raises(DataError, match="ct is CT, the model was trained on MR") as caught:
         predict(run, tmp_path / "in" / "ct", tmp_path / "out")
     assert "--force-modality" in caught.value.hint
-    forced = Options(force_modality=True)
+    forced = Options(how=SegmentOptions(force_modality=True))
     assert predict(run, tmp_path / "in" / "ct", tmp_path / "out", forced).masks
     assert predict(run, scan, tmp_path / "out").masks, "a NIfTI file says nothing about it"
 
@@ -236,7 +238,7 @@ def test_an_impossible_overlap_is_refused(
     run: Path, scan: Path, tmp_path: Path, overlap: float
 ) -> None:
     with pytest.raises(InvalidValueError, match="overlap is"):
-        predict(run, scan, tmp_path / "out", Options(overlap=overlap))
+        predict(run, scan, tmp_path / "out", Options(how=SegmentOptions(overlap=overlap)))
 
 
 def test_the_record_says_what_was_done_and_nothing_of_where(
@@ -254,7 +256,11 @@ def test_the_record_says_what_was_done_and_nothing_of_where(
     assert record["counts"]["organ"]["voxels"] == int((truth() == 1).sum())
     ml = (truth() == 4).sum() * 0.8 * 1.1 * 2.0 / 1000
     assert record["counts"]["lesion"]["ml"] == pytest.approx(ml, abs=1e-3)
-    assert set(record["seconds"]) == {"read", "network", "restore", "write"}
+    assert set(record["seconds"]) == {"read", "engine", "network", "restore", "write"}
+    assert (record["engine"], record["precision"]) == ("torch", "fp32")
+    assert record["why"], "how the engine was chosen"
+    assert record["windows"] > 0
+    assert record["memory"]["windows"] == record["windows"]
     assert record["peak_memory_gib"] > 0
     assert record["plan"]["patch"] == [8, 8, 8]
     assert "medical device" in record["intended_use"]
@@ -359,11 +365,12 @@ def test_too_little_memory_for_one_case_is_that_cases_failure(
     def _exhausted(*args: Any, **kwargs: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("pipeline.predict.run.segment", _exhausted)
+    monkeypatch.setattr("pipeline.predict.recipe.segment", _exhausted)
     outcome = predict(run, cohort, tmp_path / "out")
-    assert len(outcome.failed) == 3
-    assert all("out of memory" in reason for _, reason in outcome.failed)
-    with pytest.raises(DataError, match="out of memory"):
+    assert [case for case, _ in outcome.failed] == ["a", "b", "c"]
+    for case, reason in outcome.failed:
+        assert ("out of memory" in reason) is (case != "b"), "b can't be read"
+    with pytest.raises(ResourceError, match="a: out of memory"):
         predict(run, cohort / "a.nii.gz", tmp_path / "out")
 
 
@@ -373,6 +380,6 @@ def test_a_bug_is_not_taken_for_a_bad_case(
     def _bug(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr("pipeline.predict.run.segment", _bug)
+    monkeypatch.setattr("pipeline.predict.recipe.segment", _bug)
     with pytest.raises(RuntimeError, match="ours"):
         predict(run, cohort, tmp_path / "out")

@@ -162,6 +162,45 @@ def test_labels_keep_their_type_and_never_mix() -> None:
     assert set(np.unique(moved.numpy())) == {0, 200}
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_a_tilted_scan_is_seen_upright_and_its_labels_come_back_to_its_slices(
+    order: tuple[int, ...],
+) -> None:
+    tilted = np.diag([1.0, 1.0, 2.0, 1.0])
+    tilted[1, 2] = 1.0  # the gantry's tilt: each slice lies a voxel further to the front
+    tilted[:3, :3] = tilted[:3, :3][list(order)]
+    label = places((4, 5, 6))
+    moved, restored = there_and_back(label, tilted, None)
+    axes = np.asarray(moved.affine)[:3, :3] / spacing_of(np.asarray(moved.affine))
+    assert axes == pytest.approx(np.eye(3)), "at right angles"
+    assert sorted(moved.shape) == [1, 4, 6, 10], "all slices, each a voxel beside the last"
+    assert np.array_equal(restored, label)
+
+
+def test_a_tilted_scan_resampled_shows_each_point_at_its_place() -> None:
+    tilted = np.diag([1.0, 0.5, 3.0, 1.0])
+    tilted[:3, 3] = (5.0, -7.0, 11.0)
+    tilted[1, 2] = -0.8
+    index = np.stack(
+        [*np.meshgrid(*map(np.arange, (9, 40, 12)), indexing="ij"), np.ones((9, 40, 12))]
+    )
+    ramp = np.tensordot([0.3, -0.7, 1.1] @ tilted[:3], index, axes=1)
+    image = tensor(ramp.astype(np.float32), tilted)
+    moved = ToGridd("image", spacing=(1.3, 0.7, 1.9))({"image": image})["image"]
+    matrix, size = np.asarray(moved.affine), tuple(moved.shape[1:])
+    index = np.stack([*np.meshgrid(*map(np.arange, size), indexing="ij"), np.ones(size)])
+    source = np.tensordot((np.linalg.inv(tilted) @ matrix)[:3], index, axes=1)
+    inside = np.all((source >= 0) & (source <= np.reshape((8, 39, 11), (3, 1, 1, 1))), axis=0)
+    wanted = np.tensordot([0.3, -0.7, 1.1] @ matrix[:3], index, axes=1)
+    assert inside.mean() > 0.5
+    assert moved.numpy()[0][inside] == pytest.approx(wanted[inside], abs=0.02)
+
+
+def test_values_come_back_in_the_order_of_files() -> None:
+    restored = restore_grid(np.ones((3, 4, 5), np.uint8), np.eye(4), np.eye(4), (3, 4, 5))
+    assert restored.flags.f_contiguous
+
+
 def test_leading_axes_of_values_stay_leading() -> None:
     values = np.random.default_rng(0).random((2, 3, 4, 5, 6)).astype(np.float32)
     flipped = np.diag([-1.0, 1, 1, 1])

@@ -1,0 +1,221 @@
+"""Which engine computes a model's windows: opened once, and kept for all cases of a call."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from pipeline.contract import Engine
+from pipeline.engines import AUTO, Choice, choose, open_engine
+from pipeline.errors import InvalidValueError
+from pipeline.inferers.gather import Gather
+from pipeline.inferers.layout import Layout, places
+from pipeline.inferers.mirror import Mirrored
+from pipeline.networks.nested import NestedUNet
+from pipeline.predict.model import Model
+from pipeline.predict.options import SegmentOptions
+
+WORTH_S: Final = 5.0  # of torch for a case; for less, measuring costs more than it saves
+BATCH_VOXELS: Final = 2**18  # per forward: less leaves a CPU's cores without work
+LARGEST_BATCH: Final = 16
+GPU_BATCH: Final = 4  # times as many windows
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Computing:
+    """An engine, and how it came to be the one.
+
+    Attributes:
+        engine: Open; mirrored, if that was asked for.
+        why: One line for each candidate, the last one says what was chosen.
+    """
+
+    engine: Engine
+    why: tuple[str, ...]
+
+
+class Engines(AbstractContextManager["Engines"]):
+    """Opens engines for models and windows; closes them at its end.
+
+    Args:
+        tell: Is handed the lines of a choice as they come.
+    """
+
+    def __init__(self, tell: Tell | None = None) -> None:
+        self.tell = tell or (lambda line: None)
+        self._open: dict[object, Computing] = {}
+        self._levels: dict[object, Model] = {}
+        self._seconds: dict[object, float] = {}  # of a batch in torch
+
+    def __exit__(self, *exception: object) -> None:
+        """Close all."""
+        self.close()
+
+    def close(self) -> None:
+        """Close all engines."""
+        for computing in self._open.values():
+            computing.engine.close()
+        self._open.clear()
+
+    def at_level(self, model: Model, level: str | None) -> Model:
+        """Return `at_level(model, level)`, made once for each model."""
+        key = (model.digest, str(model.device), level)
+        if key not in self._levels:
+            self._levels[key] = at_level(model, level)
+        return self._levels[key] if level else model
+
+    def engine_of(
+        self,
+        model: Model,
+        image: Tensor,
+        layout: Layout,
+        batch: int,
+        options: SegmentOptions,
+        member: int = 0,
+    ) -> Computing:
+        """Return an engine for a model's windows, the fastest that agrees unless one is named.
+
+        Args:
+            model: With its level set, as by `at_level`.
+            image: Whose windows candidates are measured on, `(C, *S)`.
+            layout: Where they lie.
+            batch: Windows per forward.
+            options: Engine, precision, agreement, mirroring.
+            member: Of an ensemble: an engine computes for one member at a time.
+
+        Raises:
+            PipelineError: As `pipeline.engines.choose` and `open_engine`.
+        """
+        choice = self._choice(model, image, layout, batch, options)
+        what = (choice.engine, choice.precision, choice.streams, options.mirror, member)
+        opened = (*_identity(model, layout, batch, options), *what)
+        if opened not in self._open:
+            engine = open_engine(
+                choice.engine,
+                choice.precision,
+                model.network,
+                model.digest,
+                layout.seen,
+                batch,
+                model.device,
+                model.calibration(),
+                choice.streams,
+            )
+            if options.mirror:
+                engine = Mirrored(engine, len(layout.seen))
+            self._open[opened] = Computing(engine, choice.lines)
+        return self._open[opened]
+
+    def _choice(
+        self, model: Model, image: Tensor, layout: Layout, batch: int, options: SegmentOptions
+    ) -> Choice:
+        """Take what was asked for, or torch for a case that is done at once; else measure."""
+        name, precision = options.engine, options.precision
+        if name != AUTO and precision is not None:
+            return Choice(name, precision, lines=(f"{name} {precision}, as asked",))
+        if precision in (None, "fp32"):
+            seconds = self._torch_seconds(model, image, layout, batch, options)
+            forwards = -(-layout.windows // batch) * (
+                2 ** len(layout.seen) if options.mirror else 1
+            )
+            if seconds * forwards < WORTH_S:
+                quick = "torch" if name == AUTO else name
+                line = f"{quick} fp32: {seconds * forwards:.2g} s in torch are not worth measuring"
+                return Choice(quick, "fp32", lines=(line,))
+        return choose(
+            model.network,
+            model.digest,
+            layout.seen,
+            central_windows(image, layout),
+            model.facts["head"],
+            batch,
+            model.device,
+            model.calibration(),
+            engine=name,
+            precision=precision,
+            agreement=options.agreement,
+            tell=self.tell,
+        )
+
+    @torch.no_grad()
+    def _torch_seconds(
+        self, model: Model, image: Tensor, layout: Layout, batch: int, options: SegmentOptions
+    ) -> float:
+        """Time of one forward in torch, measured once for each network and window."""
+        key = _identity(model, layout, batch, options)
+        if key not in self._seconds:
+            window = next(central_windows(image, layout)).to(model.device)
+            began = time.perf_counter()
+            model.network(window.expand(batch, *window.shape).contiguous())
+            if model.device.type == "cuda":
+                torch.cuda.synchronize(model.device)
+            self._seconds[key] = time.perf_counter() - began
+        return self._seconds[key]
+
+
+def _identity(
+    model: Model, layout: Layout, batch: int, options: SegmentOptions
+) -> tuple[object, ...]:
+    """What tells one network at one window from another."""
+    return (model.digest, str(model.device), options.level, layout.seen, batch)
+
+
+def central_windows(image: Tensor, layout: Layout) -> Iterator[Tensor]:
+    """Windows `(C, *seen)` of a layout, those in its middle first: there is something to see."""
+    middle = [(len(starts) - 1) / 2 for starts in layout.starts]
+
+    def off(place: tuple[int, ...]) -> float:
+        return sum((i - m) ** 2 for i, m in zip(place, middle, strict=True))
+
+    gather = Gather(image, layout)
+    for place in sorted(places(layout, range(len(layout.shape))), key=off):
+        window = image.new_empty((image.shape[0], *layout.seen))
+        gather.into(window, place)
+        yield window
+
+
+def batch_for(layout: Layout, device: torch.device, classes: int, limit: int | None) -> int:
+    """Windows per forward.
+
+    A single small window takes a slow path on a CPU. Under a limit of memory a batch's logits
+    get a sixteenth of it at most.
+
+    Args:
+        layout: The windows.
+        device: Where they are computed.
+        classes: K.
+        limit: Bytes; None: no limit.
+    """
+    voxels = prod(layout.seen)
+    batch = max(1, min(LARGEST_BATCH, BATCH_VOXELS // voxels))
+    if device.type == "cuda":
+        batch *= GPU_BATCH
+    while limit is not None and batch > 1 and batch * voxels * classes * 4 * 16 > limit:
+        batch //= 2
+    return min(batch, layout.windows)
+
+
+def at_level(model: Model, level: str | None) -> Model:
+    """Return the model with the head of a UNet++ that was asked for.
+
+    Raises:
+        InvalidValueError: Its network has no levels, or not this head.
+    """
+    if level is None:
+        return model
+    if not isinstance(model.network, NestedUNet):
+        raise InvalidValueError(
+            f"{model.name} has no levels", hint="leave --level out: it is for UNet++"
+        )
+    if level != "accurate":
+        return replace(model, network=model.network.prune(int(level)))
+    network = deepcopy(model.network)
+    network.set_mode("accurate")
+    return replace(model, network=network)

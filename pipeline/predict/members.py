@@ -1,0 +1,223 @@
+"""Models that predict a case together: where they meet, what they need, and their blocks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+
+from pipeline.errors import GeometryError, ResourceError
+from pipeline.inferers.ensemble import mean_blocks
+from pipeline.inferers.layout import Box
+from pipeline.inferers.memory import GIB, MemoryPlan, Needs, plan_memory
+from pipeline.inferers.rows import SourceRows, needed_span
+from pipeline.inferers.sweep import Block, Sweep
+from pipeline.predict.computing import Computing, Engines, batch_for, central_windows
+from pipeline.predict.model import Model
+from pipeline.predict.options import SegmentOptions
+from pipeline.predict.preparing import Prepared
+from pipeline.predict.resident import added_bytes, release_free_memory, resident_bytes
+
+TRIED = 2  # batches that an engine's memory is measured on
+ON_GPU = 0.8  # of a GPU's free memory that sums may take
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """A model, and the case as it sees it."""
+
+    model: Model
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meeting:
+    """How members come together.
+
+    Attributes:
+        members: At least one.
+        rows: Whether logits go to the source's grid, row by row, before classes are decided.
+        linear: Whether they are interpolated on the way.
+        apart: Whether the members' grids or windows differ, so that they can meet there only.
+    """
+
+    members: tuple[Member, ...]
+    rows: bool
+    linear: bool
+    apart: bool
+
+    @property
+    def channels(self) -> int:
+        """K of the logits."""
+        facts = self.members[0].model.facts
+        return len(facts["classes"]) + int(facts["head"] == "softmax")
+
+    @property
+    def slowest(self) -> Prepared:
+        """The member whose windows set the order of all: slices go one by one."""
+        prepared = [member.prepared for member in self.members]
+        return next((p for p in prepared if p.layout.flat is not None), prepared[0])
+
+
+def meet(members: Sequence[Member], options: SegmentOptions) -> Meeting:
+    """Say where members meet.
+
+    Raises:
+        GeometryError: They have different grids and none of them is along the source's axes, or
+            logits are to be interpolated on one that is not.
+    """
+    first = members[0].prepared
+    apart = not all(
+        m.prepared.layout == first.layout and np.allclose(m.prepared.affine, first.affine)
+        for m in members[1:]
+    )
+    linear = options.resample == "logits" and first.image.ndim == 4
+    if (apart or linear) and first.target is None:
+        what = "logits can't be interpolated" if linear else "models of different grids can't meet"
+        raise GeometryError(
+            f"{what} on the slices of a tilted series",
+            hint="give --regularize to predict on an even grid",
+        )
+    return Meeting(tuple(members), apart or linear, linear, apart)
+
+
+def opened(
+    meeting: Meeting, engines: Engines, options: SegmentOptions
+) -> tuple[list[Computing], MemoryPlan]:
+    """Open an engine for each member and plan the memory; a batch of one where it is tight.
+
+    Raises:
+        ResourceError: The limit is too low, whatever the plan.
+    """
+    limit = None if options.max_ram_gib is None else int(options.max_ram_gib * GIB)
+    if limit is not None:
+        release_free_memory()
+    batches = [
+        batch_for(m.prepared.layout, m.model.device, meeting.channels, limit)
+        for m in meeting.members
+    ]
+    try:
+        return _planned(meeting, engines, options, batches, limit)
+    except ResourceError:
+        if limit is None or max(batches) == 1:
+            raise
+    return _planned(meeting, engines, options, [1] * len(batches), limit)
+
+
+def _planned(
+    meeting: Meeting,
+    engines: Engines,
+    options: SegmentOptions,
+    batches: Sequence[int],
+    limit: int | None,
+) -> tuple[list[Computing], MemoryPlan]:
+    computing = [
+        engines.engine_of(m.model, m.prepared.image, m.prepared.layout, batch, options, number)
+        for number, (m, batch) in enumerate(zip(meeting.members, batches, strict=True))
+    ]
+    held = resident_bytes()
+    activations = 0
+    if limit is not None:
+        for member, one in zip(meeting.members, computing, strict=True):
+            activations += added_bytes(lambda m=member, c=one: _try(m, c))  # type: ignore[misc]
+    needs = Needs(
+        meeting.channels * len(meeting.members),
+        held=held,
+        engine=activations,
+        windows=sum(
+            4 * 3 * batch * m.prepared.image.shape[0] * prod(m.prepared.layout.seen)
+            for m, batch in zip(meeting.members, batches, strict=True)
+        ),
+        output=_output_bytes(meeting, options),
+        rows=4 * meeting.channels * len(meeting.members) if meeting.rows else 0,
+    )
+    plan = plan_memory(meeting.slowest.layout, needs, limit, whole=meeting.apart)
+    if limit is not None:
+        engines.tell(plan.line())
+    return computing, plan
+
+
+@torch.no_grad()
+def _try(member: Member, computing: Computing) -> None:
+    """Run a few batches, for what they take."""
+    windows = central_windows(member.prepared.image, member.prepared.layout)
+    batch = next(windows).expand(computing.engine.batch, *[-1] * (member.prepared.image.ndim))
+    for _ in computing.engine.run(batch.contiguous() for _ in range(TRIED)):
+        pass
+
+
+def _output_bytes(meeting: Meeting, options: SegmentOptions) -> int:
+    """Bytes of mask and probabilities on the source's grid."""
+    first = meeting.members[0]
+    target, facts = first.prepared.target, first.model.facts
+    voxels = prod(target.shape if target else first.prepared.layout.shape)
+    regions = meeting.channels if facts["head"] == "sigmoid" else 1
+    named = options.probabilities
+    shares = 0 if named is None else len(named) or len(facts["classes"])
+    return voxels * (regions + shares)
+
+
+def blocks_of(
+    meeting: Meeting, computing: Sequence[Computing], plan: MemoryPlan, sweeps: list[Sweep]
+) -> Iterator[Block]:
+    """Yield the blocks of a case, on the network's grid or on the source's.
+
+    Args:
+        meeting: The members.
+        computing: Their engines.
+        plan: How to go through the grid.
+        sweeps: Filled with each member's, which counts its windows.
+    """
+    for member, one in zip(meeting.members, computing, strict=True):
+        prepared = member.prepared
+        device = _sums_device(member.model.device, plan)
+        sweeps.append(
+            Sweep(prepared.image, prepared.layout, one.engine, plan.axes, device, plan.dtype)
+        )
+    head = meeting.members[0].model.facts["head"]
+    for tile in plan.tiles:
+        parts = [
+            _member_blocks(meeting, member, sweep, tile, plan)
+            for member, sweep in zip(meeting.members, sweeps, strict=True)
+        ]
+        yield from parts[0] if len(parts) == 1 else mean_blocks(parts, head)
+
+
+def _member_blocks(
+    meeting: Meeting, member: Member, sweep: Sweep, tile: Box, plan: MemoryPlan
+) -> Iterator[Block]:
+    """The blocks of one member within a tile."""
+    if not meeting.rows:
+        return sweep.blocks(tile)
+    target, region = member.prepared.target, member.prepared.layout.region
+    assert target is not None
+    columns = None
+    if not meeting.apart:
+        columns = [target.inside(axis, span) for axis, span in enumerate(tile)]
+        if meeting.linear:  # between two tiles lies what both are needed for
+            region = tuple(
+                needed_span(target, axis, part, span)
+                for axis, (part, span) in enumerate(zip(columns, region, strict=True))
+            )
+        else:
+            region = tile
+    rows = SourceRows(
+        region,
+        target,
+        plan.axes[0],
+        member.model.facts["head"],
+        linear=meeting.linear,
+        columns=columns,
+        whole=meeting.apart,
+    )
+    return rows.blocks(sweep.blocks(region))
+
+
+def _sums_device(device: torch.device, plan: MemoryPlan) -> torch.device:
+    """Where sums are kept: on the GPU if they fit there beside the network."""
+    if device.type != "cuda":
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    needed = plan.parts.get("sums", 0) + plan.parts.get("rows", 0)
+    return device if needed <= ON_GPU * free else torch.device("cpu")

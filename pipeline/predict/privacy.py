@@ -1,0 +1,19 @@
+"""What of a refusal may be kept on disk."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pipeline.predict.inputs import InputCase
+
+UID: Final = re.compile(r"\b[0-2](?:\.\d+){3,}\b")
+
+
+def stored(reason: str, given: str | Path, case: InputCase) -> str:
+    """A refusal as it may be kept: no folder above INPUT, no UID."""
+    known = (Path(given), *case.images)
+    folders = {form.parent for p in known for form in (p, p.absolute(), p.resolve())}
+    for folder in sorted(folders, key=lambda f: len(str(f)), reverse=True):
+        if str(folder) not in (".", folder.anchor):
+            reason = reason.replace(f"{folder}/", "")
+    return UID.sub("[UID]", reason)

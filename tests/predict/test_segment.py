@@ -1,0 +1,335 @@
+"""One case through `segment`: what is computed, where, and in how much memory."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pipeline.contract import Network
+from pipeline.errors import InvalidValueError, ResourceError
+from pipeline.io import write_nifti
+from pipeline.networks import build_network
+from pipeline.predict.computing import Engines
+from pipeline.predict.inputs import InputCase
+from pipeline.predict.model import Model
+from pipeline.predict.options import SegmentOptions
+from pipeline.predict.preparing import prepare, read_case
+from pipeline.predict.segment import Segmented, segment
+from pipeline.transforms.grid import restore_grid
+from tests.inferers.stub import monai
+from tests.threshold import facts_of, plan_of
+
+AFFINE = np.array([[0, 0, 2.0, 5], [-1.25, 0, 0, 7], [0, 1.5, 0, -3], [0, 0, 0, 1]])
+SPACING = [1.6, 1.4, 1.3]
+CPU = torch.device("cpu")
+OFF = SegmentOptions(body_box="off")
+
+
+class Blurred(Network):
+    """A convolution whose answer depends on a voxel's neighbours and its place in the window."""
+
+    divisor = 1
+
+    def __init__(self, dims: int, channels: int, classes: int, seed: int) -> None:
+        super().__init__(dims, channels, classes)
+        torch.manual_seed(seed)
+        kind = nn.Conv2d if dims == 2 else nn.Conv3d
+        self.layer = kind(channels, classes, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.layer(x)
+        return logits
+
+
+def model_of(network: Network, facts: dict[str, Any], plan: dict[str, Any], name: str) -> Model:
+    return Model(name, network.eval(), facts, plan, f"{name}{id(network)}", CPU)
+
+
+def blurred(dims: int = 3, seed: int = 0, head: str = "softmax", **plan: Any) -> Model:
+    facts = facts_of(head=head)
+    network = Blurred(dims, 1, 3 if head == "softmax" else 2, seed)
+    given = {"spacing": SPACING, "patch": [6] * dims, **plan}
+    return model_of(network, facts, plan_of(dims, **given), f"blurred{seed}")
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> InputCase:
+    rng = np.random.default_rng(1)
+    image = rng.normal(100, 60, (14, 12, 9)).astype(np.int16)
+    write_nifti(tmp_path / "scan.nii.gz", image, AFFINE)
+    return InputCase("scan", (tmp_path / "scan.nii.gz",), "scan.nii.gz")
+
+
+def stock(case: InputCase, model: Model, flat: int | None = None) -> tuple[Tensor, Any]:
+    """MONAI's logits on the network's grid, and the prepared case."""
+    ready = prepare(case.id, read_case(case), model, OFF)
+    patch = tuple(model.plan["patch"])
+    return monai(ready.image, model.network, patch, model.plan["overlap"], flat=flat), ready
+
+
+def back(values: NDArray[Any], ready: Any) -> NDArray[Any]:
+    """On the source's grid by nearest neighbour."""
+    return restore_grid(values, ready.affine, AFFINE, (14, 12, 9))
+
+
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_labels_equal_monais_window_argmax_and_nearest_inversion(
+    case: InputCase, head: str
+) -> None:
+    model = blurred(head=head)
+    logits, ready = stock(case, model)
+    found = segment(case, [model], OFF)
+    if head == "softmax":
+        wanted = np.array([0, 1, 4])[back(logits.argmax(0, keepdim=True).numpy(), ready)[0]]
+    else:
+        wanted = np.moveaxis(back((logits > 0).numpy(), ready), 0, -1)
+    assert (found.mask == wanted).all()
+    assert len(np.unique(found.mask)) > 1
+    assert found.affine == pytest.approx(AFFINE, abs=1e-5)
+    assert found.engines == (("torch", "fp32"),)
+    assert found.windows == ready.layout.windows
+    assert set(found.seconds) == {"read", "engine", "network", "restore"}
+
+
+@pytest.mark.parametrize("flat", [0, 2])
+def test_a_2d_network_goes_through_a_volume_slice_by_slice(case: InputCase, flat: int) -> None:
+    model = blurred(2, slice_axis=flat)
+    logits, ready = stock(case, model, flat)
+    wanted = np.array([0, 1, 4])[back(logits.argmax(0, keepdim=True).numpy(), ready)[0]]
+    assert (segment(case, [model], OFF).mask == wanted).all()
+
+
+def test_resampled_logits_are_interpolated_before_the_decision(case: InputCase) -> None:
+    model = blurred()
+    logits, ready = stock(case, model)
+    found = segment(case, [model], replace(OFF, resample="logits", probabilities=("lesion",)))
+    nearest = segment(case, [model], OFF)
+    target = ready.target
+    for axis, line in enumerate(target.positions):
+        place = torch.from_numpy(np.clip(line, 0, logits.shape[axis + 1] - 1))
+        low = place.floor().long()
+        high = (low + 1).clamp_max(logits.shape[axis + 1] - 1)
+        share = (place - low).float().view(-1, *[1] * (2 - axis))
+        below = logits.index_select(axis + 1, low)
+        logits = torch.lerp(below, logits.index_select(axis + 1, high), share)
+    order = [target.axes.index(a) for a in range(3)]
+    wanted = np.array([0, 1, 4])[logits.argmax(0).permute(*order).numpy()]
+    assert (found.mask == wanted).all()
+    assert (found.mask != nearest.mask).any()
+    assert found.probabilities is not None
+    share = logits.softmax(0)[2].permute(*order)
+    assert np.abs(found.probabilities[..., 0] - share.numpy() * 255).max() < 0.51
+
+
+def test_probabilities_are_those_of_the_named_classes_in_the_order_asked_for(
+    case: InputCase,
+) -> None:
+    model = blurred()
+    logits, ready = stock(case, model)
+    shares = back(logits.softmax(0)[[2, 1]].numpy(), ready)
+    found = segment(case, [model], replace(OFF, probabilities=("lesion", "organ"))).probabilities
+    assert found is not None
+    assert np.abs(np.moveaxis(found, -1, 0) - shares * 255).max() < 0.51
+    every = segment(case, [model], replace(OFF, probabilities=())).probabilities
+    assert every is not None
+    assert (every[..., ::-1] == found).all()
+    assert segment(case, [model], OFF).probabilities is None
+
+
+def ensemble_mask(case: InputCase, models: list[Model]) -> NDArray[Any]:
+    """Mean of the probabilities on the source's grid, nearest voxel."""
+    shares = []
+    for model in models:
+        logits, ready = stock(case, model, model.plan["slice_axis"])
+        shares.append(back(logits.softmax(0).numpy(), ready))
+    return np.asarray(np.array([0, 1, 4])[np.mean(shares, axis=0).argmax(0)])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({}, id="the same grid and windows"),
+        pytest.param({"patch": [7, 5, 6]}, id="other windows"),
+        pytest.param({"spacing": [2.1, 1.2, 1.5]}, id="another grid"),
+        pytest.param({"spacing": None, "dims": 2, "slice_axis": 2}, id="slices and volumes"),
+    ],
+)
+def test_an_ensemble_is_the_mean_of_the_probabilities(
+    case: InputCase, other: dict[str, Any]
+) -> None:
+    models = [blurred(seed=1), blurred(**{"seed": 2, **other})]
+    found = segment(case, models, OFF)
+    wanted = ensemble_mask(case, models)
+    assert (found.mask != wanted).mean() < 1e-3, "ties alone may differ"
+    assert len(found.engines) == 2
+    assert found.windows == sum(stock(case, m, m.plan["slice_axis"])[1].layout.windows
+                                for m in models)  # fmt: skip
+
+
+def test_the_same_model_twice_changes_nothing(case: InputCase) -> None:
+    model = blurred()
+    assert (segment(case, [model, model], OFF).mask == segment(case, [model], OFF).mask).all()
+
+
+def test_mirroring_takes_the_mean_over_all_flips(case: InputCase) -> None:
+    model = blurred()
+    ready = prepare(case.id, read_case(case), model, OFF)
+    axes = [[a for n, a in enumerate((2, 3, 4)) if bits >> n & 1] for bits in range(8)]
+
+    def mirrored(x: Tensor) -> Tensor:
+        return torch.stack([model.network(x.flip(f)).flip(f) for f in axes]).mean(0)
+
+    wanted = monai(ready.image, mirrored, (6, 6, 6), 0.5).argmax(0, keepdim=True).numpy()
+    found = segment(case, [model], replace(OFF, mirror=True))
+    equal = found.mask == np.array([0, 1, 4])[back(wanted, ready)[0]]
+    assert equal.mean() > 0.999
+    assert (found.mask != segment(case, [model], OFF).mask).any()
+
+
+def nested(**options: Any) -> Model:
+    torch.manual_seed(0)
+    network = build_network("unetpp", 3, 1, 3, widths=[2, 2, 4, 4, 4], deep_supervision=True)
+    plan = plan_of(spacing=SPACING, patch=[16, 16, 16])
+    return model_of(network, facts_of(), plan, "unetpp")
+
+
+def test_levels_of_a_nested_network_are_chosen(case: InputCase) -> None:
+    model = nested()
+    network: Any = model.network
+    for level in ("1", "2", "accurate", None):
+        mode = ("fast", int(level) if level else None) if level != "accurate" else ("accurate",)
+        network.set_mode(*mode)
+        logits, ready = stock(case, model)
+        network.set_mode("fast")
+        wanted = back(logits.argmax(0, keepdim=True).numpy(), ready)[0]
+        found = segment(case, [model], replace(OFF, level=level))
+        assert (found.mask == np.array([0, 1, 4])[wanted]).all(), level
+    assert network.mode == "fast", "the model itself is as it was"
+
+
+def test_a_level_of_another_network_is_refused(case: InputCase) -> None:
+    with pytest.raises(InvalidValueError, match="blurred0 has no levels"):
+        segment(case, [blurred()], replace(OFF, level="2"))
+
+
+@torch.no_grad()
+def test_an_unpadded_network_sees_mirrored_borders(case: InputCase) -> None:
+    torch.manual_seed(0)
+    network = build_network("unet3d", 3, 1, 3, widths=[2, 4, 4, 4], norm=None).eval()
+    model = model_of(network, facts_of(), plan_of(patch=[92, 92, 92]), "unet3d")
+    ready = prepare(case.id, read_case(case), model, OFF)
+    assert ready.layout.patch == (4, 4, 4)
+    shape = ready.image.shape[1:]  # 9 x 14 x 12
+    grown = network.next_size([n + 88 for n in shape])
+    index = [np.arange(-44, g - 44) for g in grown]
+    folded = [
+        np.minimum(i % (2 * n - 2), -i % (2 * n - 2)) for i, n in zip(index, shape, strict=True)
+    ]
+    around = ready.image.numpy()[(slice(None), *np.ix_(*folded))]
+    logits = network(torch.from_numpy(around)[None])[0][:, : shape[0], : shape[1], : shape[2]]
+    wanted = back(logits.argmax(0, keepdim=True).numpy(), ready)[0]
+    found = segment(case, [model], OFF)
+    assert (found.mask == np.array([0, 1, 4])[wanted]).mean() > 0.999
+
+
+def body(tmp_path: Path) -> InputCase:
+    """A cylinder in air."""
+    x, y = np.ogrid[:60, :60]
+    image = np.where((x - 34) ** 2 + (y - 30) ** 2 < 13**2, 60, -1000)
+    scan = np.repeat(image[..., None], 20, axis=2).astype(np.int16)
+    write_nifti(tmp_path / "body.nii.gz", scan, np.diag([-4.0, -4.0, 4.0, 1]))
+    return InputCase("body", (tmp_path / "body.nii.gz",), "body.nii.gz")
+
+
+def test_the_box_of_the_body_is_on_for_volumes_of_ct_and_spares_windows(tmp_path: Path) -> None:
+    case, model = body(tmp_path), blurred(spacing=None, patch=[12, 12, 12], window=[[-200, 200]])
+    found = {kind: segment(case, [model], SegmentOptions(body_box=kind))
+             for kind in (None, "even", "lattice", "off")}  # fmt: skip
+    assert found[None].windows == found["even"].windows < found["lattice"].windows
+    assert found["lattice"].windows < found["off"].windows
+    assert found["off"].box is None
+    (x, y, z) = found["even"].box or ()
+    inside: Any = tuple(slice(*span) for span in (x, y, z))
+    assert z == (0, 20)
+    assert x[1] - x[0] < 40
+    assert (found["lattice"].mask == found["off"].mask)[::-1, ::-1][inside].mean() > 0.99
+    outside = np.ones((60, 60, 20), bool)
+    covered = prepare("body", read_case(case), model, SegmentOptions()).layout.region
+    outside[tuple(slice(*span) for span in covered)] = False
+    assert outside.mean() > 0.5
+    assert not found["even"].mask[::-1, ::-1][outside].any()
+
+
+def test_the_box_is_off_for_other_images_and_refused_if_asked_for(case: InputCase) -> None:
+    model = blurred()
+    other = replace(model, facts=facts_of(modality=["MR"]))
+    assert segment(case, [other]).box is None
+    with pytest.raises(InvalidValueError, match="no box of the body"):
+        segment(case, [other], SegmentOptions(body_box="even"))
+
+
+def test_a_limit_of_memory_is_planned_for_kept_to_and_told(case: InputCase) -> None:
+    lines: list[str] = []
+    model = blurred()
+    with Engines(lines.append) as engines:
+        plain = segment(case, [model], OFF, engines=engines)
+        limited = segment(case, [model], replace(OFF, max_ram_gib=64), engines=engines)
+    assert (plain.mask == limited.mask).all()
+    assert limited.memory is not None
+    assert limited.memory.limit == 64 * 2**30
+    assert {"held", "sums"} <= set(limited.memory.parts)
+    assert "windows" in lines[-1]
+
+
+@pytest.mark.parametrize("resample", ["label", "logits"])
+def test_tiles_change_no_label(
+    case: InputCase, resample: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, options = blurred(), replace(OFF, resample=resample)
+    whole = segment(case, [model], options)
+    monkeypatch.setattr("pipeline.predict.members.resident_bytes", lambda: 0)
+    monkeypatch.setattr("pipeline.predict.members.added_bytes", lambda step: 0)
+    tight = segment(
+        case, [model], replace(options, max_ram_gib=1e-5 if resample == "label" else 1.6e-5)
+    )
+    assert tight.memory is not None
+    assert len(tight.memory.tiles) > 1
+    assert tight.windows > whole.windows
+    assert (tight.mask == whole.mask).all()
+
+
+def test_a_limit_that_cannot_be_kept_names_the_smallest_that_would_do(case: InputCase) -> None:
+    with pytest.raises(ResourceError, match=r"0\.01 GiB are too few") as caught:
+        segment(case, [blurred()], replace(OFF, max_ram_gib=0.01))
+    assert "--max-ram" in caught.value.hint
+
+
+def test_engines_stay_open_from_case_to_case(case: InputCase) -> None:
+    model = blurred()
+    with Engines() as engines:
+        first = segment(case, [model], OFF, engines=engines)
+        opened = list(engines._open.values())
+        segment(case, [model], OFF, image=read_case(case), engines=engines)
+        assert list(engines._open.values()) == opened
+    assert not engines._open
+    assert "not worth measuring" in first.why[-1]
+
+
+def test_an_engine_that_is_named_with_its_precision_is_taken_as_it_is(case: InputCase) -> None:
+    found: Segmented = segment(case, [blurred()], replace(OFF, engine="torch", precision="fp32"))
+    assert found.why == ("torch fp32, as asked",)
+    with pytest.raises(InvalidValueError, match="no int8"):
+        segment(case, [blurred()], replace(OFF, engine="torch", precision="int8"))
+
+
+def test_a_network_that_gives_no_numbers_is_told(case: InputCase) -> None:
+    model = blurred()
+    with torch.no_grad():
+        next(iter(model.network.parameters())).fill_(torch.nan)
+    assert any("no numbers" in line for line in segment(case, [model], OFF).warnings)

@@ -1,0 +1,137 @@
+"""Which engine a case gets: named, quick, or measured."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.contract import Network
+from pipeline.engines import Choice
+from pipeline.inferers.layout import lay_windows
+from pipeline.inferers.mirror import Mirrored
+from pipeline.predict.computing import Engines, batch_for, central_windows
+from pipeline.predict.model import Model
+from pipeline.predict.options import SegmentOptions
+from tests.threshold import facts_of, plan_of
+
+CPU = torch.device("cpu")
+LAYOUT = lay_windows((20, 20, 20), (8, 8, 8), 0.5)
+IMAGE = torch.arange(8000.0).reshape(1, 20, 20, 20)
+
+
+class Plain(Network):
+    """One convolution."""
+
+    divisor = 1
+
+    def __init__(self) -> None:
+        super().__init__(3, 1, 3)
+        self.layer = nn.Conv3d(1, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.layer(x)
+        return logits
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model("plain", Plain().eval(), facts_of(), plan_of(), "0" * 64, CPU)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `choose` was called with; every case counts as long."""
+    calls: list[dict[str, Any]] = []
+
+    def choose(network: Network, digest: str, patch: Any, windows: Any, *a: Any, **k: Any) -> Any:
+        calls.append({"patch": patch, "first": next(iter(windows)), **k})
+        return Choice("torch", "fp32", lines=("torch fp32: measured", "chosen: torch fp32"))
+
+    monkeypatch.setattr("pipeline.predict.computing.choose", choose)
+    monkeypatch.setattr("pipeline.predict.computing.WORTH_S", 0.0)
+    return calls
+
+
+@pytest.fixture
+def engines() -> Iterator[Engines]:
+    with Engines() as opened:
+        yield opened
+
+
+def test_a_long_case_is_measured_on_its_own_windows(
+    engines: Engines, model: Model, asked: list[dict[str, Any]]
+) -> None:
+    options = SegmentOptions(agreement=(0.9, 0.8))
+    computing = engines.engine_of(model, IMAGE, LAYOUT, 2, options)
+    assert computing.why[-1] == "chosen: torch fp32"
+    assert computing.engine.batch == 2
+    (call,) = asked
+    assert call["patch"] == (8, 8, 8)
+    assert call["agreement"] == (0.9, 0.8)
+    assert (call["engine"], call["precision"]) == ("auto", None)
+    assert torch.equal(call["first"], IMAGE[:, 4:12, 4:12, 4:12])
+
+
+@pytest.mark.parametrize(
+    ("options", "measured"),
+    [
+        (SegmentOptions(precision="bf16"), True),
+        (SegmentOptions(engine="torch"), False),
+        (SegmentOptions(engine="torch", precision="fp32"), False),
+        (SegmentOptions(), False),
+    ],
+)
+def test_a_short_case_is_not_measured_unless_no_engine_is_known_for_its_precision(
+    engines: Engines,
+    model: Model,
+    asked: list[dict[str, Any]],
+    options: SegmentOptions,
+    measured: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.predict.computing.WORTH_S", 1e9)
+    computing = engines.engine_of(model, IMAGE, LAYOUT, 1, options)
+    assert bool(asked) == measured
+    assert (computing.engine.name, computing.engine.precision) == ("torch", "fp32")
+
+
+def test_an_engine_serves_all_cases_of_its_window_but_one_member_of_an_ensemble(
+    engines: Engines, model: Model
+) -> None:
+    options = SegmentOptions()
+    first = engines.engine_of(model, IMAGE, LAYOUT, 1, options)
+    assert engines.engine_of(model, IMAGE, LAYOUT, 1, options) is first
+    assert engines.engine_of(model, IMAGE, LAYOUT, 1, options, member=1) is not first
+    assert engines.engine_of(model, IMAGE, LAYOUT, 2, options) is not first
+    mirrored = engines.engine_of(model, IMAGE, LAYOUT, 1, replace(options, mirror=True))
+    assert isinstance(mirrored.engine, Mirrored)
+
+
+def test_windows_to_measure_on_come_from_the_middle_outwards() -> None:
+    windows = list(central_windows(IMAGE, LAYOUT))
+    assert len(windows) == LAYOUT.windows
+    assert torch.equal(windows[0], IMAGE[:, 4:12, 4:12, 4:12])
+    corners = {float(window.flatten()[0]) for window in windows[-8:]}
+    assert 0.0 in corners
+
+
+@pytest.mark.parametrize(
+    ("patch", "windows", "limit", "batch"),
+    [
+        ((96, 96, 96), 100, None, 1),
+        ((32, 32, 32), 100, None, 8),
+        ((16, 16, 16), 100, None, 16),
+        ((16, 16, 16), 3, None, 3),
+        ((32, 32, 32), 100, 2**24, 1),
+    ],
+)
+def test_small_windows_go_together_as_far_as_the_memory_allows(
+    patch: tuple[int, ...], windows: int, limit: int | None, batch: int
+) -> None:
+    layout = lay_windows((patch[0] * windows, *patch[1:]), patch, 0.0)
+    assert layout.windows == windows
+    assert batch_for(layout, CPU, 10, limit) == batch
