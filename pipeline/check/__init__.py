@@ -2,6 +2,14 @@
 
 from pipeline.check.facts import CaseFacts, ImageFacts, LabelFacts
 from pipeline.check.findings import Finding, Report
-from pipeline.check.run import check_manifest
+from pipeline.check.run import check_for_training, check_manifest
 
-__all__ = ["CaseFacts", "Finding", "ImageFacts", "LabelFacts", "Report", "check_manifest"]
+__all__ = [
+    "CaseFacts",
+    "Finding",
+    "ImageFacts",
+    "LabelFacts",
+    "Report",
+    "check_for_training",
+    "check_manifest",
+]

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.check.facts import CaseFacts
 from pipeline.check.findings import SET, Finding
+from pipeline.check.single import is_white_mask
 from pipeline.io import corner_distance
 from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS
 from pipeline.manifests import PARTS, Case, Manifest
@@ -87,12 +88,23 @@ def check_foreign_grids(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
 def check_absent(facts: Sequence[CaseFacts], manifest: Manifest) -> Iterator[Finding]:
     """Yield a warning for a declared name whose integers no label map holds."""
     labels = [fact.label for fact in facts if fact.label is not None]
+    white = any(is_white_mask(fact, manifest) for fact in facts)
     present = {value for label in labels for value in label.counts}
+    present |= set(manifest.integers[1:]) if white else set()
     for name, values in zip(manifest.foreground, manifest.values, strict=True):
         if labels and not present & set(values):
             measured = f"{name} ({', '.join(map(str, values))}) in 0 of {len(labels)} labels"
             remedy = "take it out of the manifest, or mend its integer"
             yield Finding(SET, "warning", "label never present", measured, remedy)
+
+
+def check_white(facts: Sequence[CaseFacts], manifest: Manifest) -> Iterator[Finding]:
+    """Yield a warning, one for the set, where masks of 0 and 255 stand for the only class."""
+    white = [fact.id for fact in facts if is_white_mask(fact, manifest)]
+    if white:
+        name = manifest.foreground[0]
+        measured = f"0 and 255 in {len(white)} of {len(facts)}: 255 is taken for {name}"
+        yield Finding(SET, "warning", "white masks", measured, "nothing, if this is meant")
 
 
 def _same_grid(fact: CaseFacts, other: CaseFacts) -> bool:

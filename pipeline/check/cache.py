@@ -2,29 +2,27 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.check.facts import CaseFacts
-from pipeline.io import atomic_path
+from pipeline.io import atomic_path, file_stamps
 from pipeline.manifests import Case
 from pipeline.settings import cache_dir
 
-FORMAT = 2  # raise when a fact or the way it is measured changes
+FORMAT = 3  # raise when a fact or the way it is measured changes
 
 
 def stamp_of(case: Case) -> str:
     """Return a hash of path, size and time of every file of a case; folders with all inside."""
-    paths = (*case.images, *([case.label] if case.label else []))
-    text = json.dumps([line for path in paths for line in _lines(path)])
+    lines = [line for path in case.files for line in file_stamps(path)]
+    text = json.dumps([case.label_facts, *lines])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_facts(case: Case, stamp: str) -> CaseFacts | None:
+def load_facts(case: Case, stamp: str, kind: str) -> CaseFacts | None:
     """Return what was measured before on the very same files, or None."""
     try:
-        stored = json.loads(_file(case).read_text())
+        stored = json.loads(_file(case, kind).read_text())
         if stored["stamp"] == stamp and stored["format"] == FORMAT:
             return CaseFacts.from_json(stored["facts"] | {"id": case.id})
     except (OSError, ValueError, KeyError, TypeError):  # not there, or cut off: measured anew
@@ -32,11 +30,11 @@ def load_facts(case: Case, stamp: str) -> CaseFacts | None:
     return None
 
 
-def store_facts(case: Case, stamp: str, facts: CaseFacts) -> None:
+def store_facts(case: Case, stamp: str, kind: str, facts: CaseFacts) -> None:
     """Keep the facts; those with an error of reading are not kept, for these name paths."""
     if facts.problems:
         return
-    file = _file(case)
+    file = _file(case, kind)
     file.parent.mkdir(parents=True, exist_ok=True)
     # the id may name a patient, and comes with the manifest anyway
     plain = facts.to_json() | {"id": ""}
@@ -44,23 +42,8 @@ def store_facts(case: Case, stamp: str, facts: CaseFacts) -> None:
         draft.write_text(json.dumps({"format": FORMAT, "stamp": stamp, "facts": plain}))
 
 
-def _file(case: Case) -> Path:
+def _file(case: Case, kind: str) -> Path:
     """The cache's file of a case, named by its paths and not by what lies there."""
-    paths = [str(path) for path in (*case.images, *([case.label] if case.label else []))]
-    name = hashlib.sha256(json.dumps([paths, case.series]).encode()).hexdigest()[:32]
+    paths = [str(path) for path in case.files]
+    name = hashlib.sha256(json.dumps([kind, paths, case.series]).encode()).hexdigest()[:32]
     return cache_dir() / "checks" / f"{name}.json"
-
-
-def _lines(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Path, size and time of a file, or of all files of a folder."""
-    try:
-        status = path.stat()
-    except OSError:
-        return
-    yield str(path), status.st_size, status.st_mtime_ns
-    if path.is_dir():
-        for root, folders, files in os.walk(path):
-            folders.sort()
-            for name in sorted(files):
-                found = os.stat(os.path.join(root, name), follow_symlinks=False)
-                yield os.path.join(root, name), found.st_size, found.st_mtime_ns

@@ -10,7 +10,7 @@ _AXES = ("LR", "PA", "IS")
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What was measured on an image.
+    """What was measured on an image; of a header alone, only what stands in it.
 
     Args:
         shape: Voxels along the axes as stored; rows and columns of a picture.
@@ -26,6 +26,7 @@ class ImageFacts:
         mean: Mean of the finite values of each channel.
         hounsfield_air: Share of the first channel's voxels between -1100 and -900.
         middle: World x in mm, to the right, of the middle of what is not background.
+        hu: Whether the values of a CT are HU as far as its file says; None: it says nothing.
     """
 
     shape: tuple[int, ...]
@@ -41,6 +42,7 @@ class ImageFacts:
     mean: tuple[float, ...] = ()
     hounsfield_air: float = 0.0
     middle: float | None = None
+    hu: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,10 @@ from pipeline.io import (
     patient_of,
     read_header,
     read_image,
-    read_label,
     to_grid,
 )
 from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS
-from pipeline.manifests import Case
+from pipeline.manifests import Case, file_of_label, load_label
 
 _AIR_HU = (-1100.0, -900.0)
 _BODY_ABOVE_HU = -500.0
@@ -37,13 +36,37 @@ def measure(case: Case) -> CaseFacts:
     return CaseFacts(
         id=case.id,
         image=None if image is None else _image_facts(image, _dtype(case.images[0], case)),
-        label=None
-        if label is None or case.label is None
-        else _label_facts(label, image, _dtype(case.label, case)),
+        label=None if label is None else _label_facts(label, image, _label_dtype(label, case)),
         patient=None if image is None else _patient(case.images[0]),
         problems=tuple(problems),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def measure_header(case: Case) -> CaseFacts:
+    """Return what the headers of a case's images say; no voxel is read, and no label opened."""
+    headers = []
+    for path in case.images:
+        try:
+            headers.append(read_header(path, series=case.series))
+        except PipelineError as error:
+            return CaseFacts(case.id, problems=(_line(error),))
+    first = headers[0]
+    for path, other in zip(case.images[1:], headers[1:], strict=True):
+        if other.shape != first.shape:
+            problem = f"{path.name} has the shape {_by(other.shape)}, {case.images[0].name} "
+            return CaseFacts(
+                case.id, problems=(f"{problem}{_by(first.shape)}; give them one grid",)
+            )
+    image = ImageFacts(
+        shape=first.shape,
+        dtype=first.dtype,
+        modality=first.modality,
+        affine=_matrix(first.affine),
+        channels=sum(header.channels for header in headers),
+        hu=False if any(header.hu is False for header in headers) else first.hu,
+    )
+    return CaseFacts(case.id, image, patient=_patient(case.images[0]))
 
 
 def _read_images(case: Case, problems: list[str], notes: list[str]) -> Volume | None:
@@ -72,21 +95,29 @@ def _read_images(case: Case, problems: list[str], notes: list[str]) -> Volume | 
     if len(volumes) == 1:
         return first
     array = np.stack([volume.array for volume in volumes], axis=-1)
-    return Volume(array, first.affine, first.modality)
+    strange = any(volume.facts.get("hu") is False for volume in volumes)
+    facts = {"hu": False} if strange else first.facts
+    return Volume(array, first.affine, first.modality, (), facts)
 
 
 def _read_label(case: Case, problems: list[str], notes: list[str]) -> Volume | None:
     """The label of a case."""
     if case.label is None:
         return None
-    drawn = kind_of(case.label) == "dicom"
     try:
-        label = read_label(case.label, reference=case.images[0] if drawn else None)
+        label = load_label(case.label)
     except (PipelineError, MemoryError) as error:
         problems.append(_line(error))
         return None
-    notes += [below_input(line, case.label) for line in label.warnings]
+    notes += [below_input(line, file_of_label(case.label)) for line in label.warnings]
     return label
+
+
+def _label_dtype(label: Volume, case: Case) -> str:
+    """Name of a label's stored type; a drawing is stored as none, and gets the reader's."""
+    if isinstance(case.label, Path):
+        return _dtype(case.label, case)
+    return label.array.dtype.name
 
 
 def _dtype(path: Path, case: Case) -> str:
@@ -129,7 +160,13 @@ def _image_facts(image: Volume, dtype: str) -> ImageFacts:
         mean=tuple(float(channel.mean(dtype=np.float64)) for channel in filled),
         hounsfield_air=float(air),
         middle=_middle(image),
+        hu=_hu(image.facts.get("hu")),
     )
+
+
+def _hu(said: object) -> bool | None:
+    """What a reader says of HU; it says nothing of most files."""
+    return said if isinstance(said, bool) else None
 
 
 def _label_facts(label: Volume, image: Volume | None, dtype: str) -> LabelFacts:

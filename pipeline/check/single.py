@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pipeline.check.facts import CaseFacts, orientation
 from pipeline.check.findings import Finding
 from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS
-from pipeline.manifests import Manifest
+from pipeline.manifests import Manifest, is_white
 
 ROUNDING_VOXELS = 1e-3
 """Closer grids count as equal: what float32 affines differ by."""
@@ -70,14 +70,22 @@ def check_values(facts: CaseFacts, manifest: Manifest) -> Iterator[Finding]:
     if facts.label is None:
         return
     stray = [value for value in facts.label.counts if value not in manifest.integers]
-    if not stray:
+    if not stray or is_white_mask(facts, manifest):
         return
     shown = ", ".join(f"{value} ({facts.label.counts[value]} voxels)" for value in stray[:_SHOWN])
     more = f" and {len(stray) - _SHOWN} more" if len(stray) > _SHOWN else ""
     remedy = f"declare it in the manifest (now {', '.join(map(str, manifest.integers))}) or mend it"
-    if stray == [255] and manifest.integers == (0, 1):
-        remedy = "a mask of 0 and 255: declare 255 in the manifest instead of 1"
+    if stray == [255] and len(manifest.integers) == 2:
+        remedy = f"declare 255 in the manifest instead of {manifest.integers[1]}"
     yield Finding(facts.id, "error", "undeclared label value", shown + more, remedy)
+
+
+def is_white_mask(facts: CaseFacts, manifest: Manifest) -> bool:
+    """Whether a label is a picture of 0 and 255 that stands for the set's only class."""
+    label = facts.label
+    return (
+        label is not None and len(label.shape) == 2 and is_white([*label.counts], manifest.values)
+    )
 
 
 def check_label_type(facts: CaseFacts) -> Iterator[Finding]:
@@ -98,7 +106,7 @@ def check_finite(facts: CaseFacts) -> Iterator[Finding]:
 
 def check_constant(facts: CaseFacts) -> Iterator[Finding]:
     """Yield an error for an image that is constant, a warning for one such channel of several."""
-    if facts.image is None:
+    if facts.image is None or not facts.image.low:
         return
     pairs = zip(facts.image.low, facts.image.high, strict=True)
     flat = [n for n, (low, high) in enumerate(pairs) if low == high]
@@ -120,13 +128,15 @@ def check_empty(facts: CaseFacts) -> Iterator[Finding]:
 def check_modality(facts: CaseFacts, manifest: Manifest) -> Iterator[Finding]:
     """Yield a warning for values, or a header, that do not look like the declared modality."""
     image = facts.image
-    if image is None or not image.low:
+    if image is None:
         return
     declared = manifest.modality if isinstance(manifest.modality, str) else manifest.modality[0]
     remedy = "declare the modality that it is, or export the image again"
     if image.modality and image.modality.upper() in ("CT", "MR") and image.modality != declared:
         measured = f"the header says {image.modality}, the manifest {declared}"
         yield Finding(facts.id, "warning", "another modality", measured, remedy)
+    elif not image.low:
+        return
     elif declared == "CT" and image.low[0] > CT_AIR_BELOW_HU:
         measured = f"{image.low[0]:g} to {image.high[0]:g}, no air below {CT_AIR_BELOW_HU:g} HU"
         yield Finding(facts.id, "warning", "does not look like CT", measured, remedy)
@@ -136,6 +146,15 @@ def check_modality(facts: CaseFacts, manifest: Manifest) -> Iterator[Finding]:
     elif declared != "CT" and image.hounsfield_air > AIR_SHARE:
         measured = f"{image.hounsfield_air:.0%} of voxels near -1000, as air in CT"
         yield Finding(facts.id, "warning", f"does not look like {declared}", measured, remedy)
+
+
+def check_unit(facts: CaseFacts, manifest: Manifest) -> Iterator[Finding]:
+    """Yield a warning for a CT whose header says that its values are not HU."""
+    declared = [manifest.modality] if isinstance(manifest.modality, str) else manifest.modality
+    if facts.image is not None and facts.image.hu is False and "CT" in declared:
+        measured = "no rescale, or a RescaleType other than HU"
+        remedy = "export it in HU, or train with --normalisation zscore: a window is refused"
+        yield Finding(facts.id, "warning", "CT not in HU", measured, remedy)
 
 
 def check_channels(facts: CaseFacts, manifest: Manifest) -> Iterator[Finding]:
@@ -163,4 +182,5 @@ def check_case(facts: CaseFacts, manifest: Manifest) -> Iterator[Finding]:
     yield from check_constant(facts)
     yield from check_empty(facts)
     yield from check_modality(facts, manifest)
+    yield from check_unit(facts, manifest)
     yield from check_channels(facts, manifest)

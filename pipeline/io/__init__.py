@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.io.atomic import atomic_path
 from pipeline.io.grid import corner_distance, to_grid
-from pipeline.io.kinds import kind_of
+from pipeline.io.kinds import is_same_file, kind_of
 from pipeline.io.nifti_write import write_nifti
 from pipeline.io.options import Reading
+from pipeline.io.padding import without_padding
 from pipeline.io.picture import write_picture
 from pipeline.io.read import read_header, read_image, read_label
+from pipeline.io.stamps import file_stamps
 from pipeline.io.volume import Affine, Header, Volume, spacing_of
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ __all__ = [
     "atomic_path",
     "below_input",
     "corner_distance",
+    "file_stamps",
     "is_dicom_label",
+    "is_same_file",
     "kind_of",
     "patient_of",
     "read_dicom_label",
@@ -44,6 +48,7 @@ __all__ = [
     "read_label",
     "spacing_of",
     "to_grid",
+    "without_padding",
     "write_nifti",
     "write_picture",
 ]

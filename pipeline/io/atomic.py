@@ -10,6 +10,10 @@ from pathlib import Path
 from pipeline.errors import DataError, ResourceError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+    errno.ENAMETOOLONG, errno.EFBIG, errno.EINVAL,
+}  # fmt: skip
 
 
 @contextmanager
@@ -36,9 +40,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             raise ResourceError(
                 f"{path}: no space left on the disk", hint="free some space and run it again"
             ) from error
-        if ours and isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+        if ours and error.errno in _REFUSED:
             raise DataError(
-                f"{path}: cannot be written ({error.strerror})", hint="choose another folder"
+                f"{path}: cannot be written ({error.strerror})", hint="choose another name or folder"
             ) from error
         raise
     finally:

@@ -55,9 +55,9 @@ def kind_of(path: str | Path) -> Kind | None:
     A folder counts as "dicom" if it holds DICOM files (or a DICOMDIR) itself, and so does a zip.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # of a name too long for any file it says no, `Path` raises
         return "dicom" if is_dicom_folder(path) else None
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     name = path.name.lower()
     if name.endswith(NIFTI_SUFFIXES):
@@ -70,3 +70,11 @@ def kind_of(path: str | Path) -> Kind | None:
     if name.endswith(".zip") and head.startswith(_ARCHIVES):
         return "dicom"
     return "dicom" if head and looks_like_dicom(head, path.stat().st_size) else None
+
+
+def is_same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether both paths are there and lead to one file."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

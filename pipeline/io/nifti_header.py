@@ -15,6 +15,8 @@ from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS, SHEAR_TOLERANCE
 from pipeline.io.volume import Affine
 
 _TO_MM = {1: 1000.0, 3: 0.001}  # metre, micrometre; 0 (unknown) and 2 are taken as mm
+_UNITS = (0, 1, 2, 3)
+_COLOURS = (128, 2304)  # RGB, RGBA
 _DAMAGED = "fetch or export the file again"
 
 
@@ -102,9 +104,11 @@ def _dtype(raw: Any, path: str | Path) -> np.dtype[np.generic]:
             f"{path}: unknown datatype {int(raw['datatype'])}", hint=_DAMAGED
         ) from error
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        code = int(raw["datatype"])
+        coloured = dtype.kind == "c" or code in _COLOURS
         raise DataError(
-            f"{path}: colour or complex voxels (datatype {int(raw['datatype'])})",
-            hint="only one real number a voxel is read",
+            f"{path}: {'colour or complex' if coloured else 'unread'} voxels (datatype {code})",
+            hint="only one real number a voxel is read, of up to 64 bits",
         )
     return dtype
 
@@ -138,9 +142,14 @@ def _usable(affine: npt.NDArray[np.floating], name: str, path: str | Path) -> Af
 
 
 def _qform(raw: Any, path: str | Path) -> Affine:
+    from nibabel.spatialimages import HeaderDataError
+
+    form = raw.copy()
+    if form["pixdim"][0] == 0:
+        form["pixdim"][0] = 1  # as the standard has it
     try:
-        return _usable(raw.get_qform(), "qform", path)
-    except ValueError as error:
+        return _usable(form.get_qform(), "qform", path)
+    except (ValueError, HeaderDataError) as error:
         raise GeometryError(f"{path}: qform is unusable ({error})", hint=_DAMAGED) from error
 
 
@@ -167,7 +176,10 @@ def _affine(
             f"{path}: no sform and no qform, so no place in the world",
             hint="--affine pixdim accepts its spacing, with the origin at the centre",
         )
-    factor = _TO_MM.get(int(raw["xyzt_units"]) & 7)
+    unit = int(raw["xyzt_units"]) & 7
+    if unit not in _UNITS:
+        warnings.append(f"unit code {unit} is unknown: lengths taken as mm")
+    factor = _TO_MM.get(unit)
     if factor is not None:
         affine[:3] *= factor
         warnings.append(f"lengths times {factor:g}: the header's unit is not mm")

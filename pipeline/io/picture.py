@@ -17,22 +17,17 @@ from pipeline.io.volume import Header, Volume
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _COLOUR = {"P": "RGB", "RGB": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 _ALPHA = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "PA": "RGB", "La": "L", "RGBa": "RGB"}
-_SINGLE = "save the mask as a PNG with one channel"
-
-
 _SUFFIXES = {
     "PNG": (".png",), "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "TIFF": (".tif", ".tiff"),
     "GIF": (".gif",), "BMP": (".bmp", ".dib"), "MPO": (".jpg", ".jpeg"),
 }  # fmt: skip
-_STRAY_LEVELS = 32
-_STRAYS_AT_MOST = 0.05
 
 
 @contextmanager
-def _opened(path: str | Path, page: int | None = None) -> Iterator["Image"]:
+def opened_picture(path: str | Path, page: int | None = None) -> Iterator["Image"]:
     """Yield one frame of a picture; size, frames and depth are checked before decoding."""
     from PIL import Image, UnidentifiedImageError
 
@@ -66,7 +61,8 @@ def _check(image: "Image", path: str | Path, page: int | None) -> None:
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1 and page is None:
         raise DataError(
-            f"{path}: {frames} pages or frames", hint="name a page, or save one of them as PNG"
+            f"{path}: {frames} pages or frames",
+            hint='name one with --series N, or {"picture": FILE, "page": N} in a manifest',
         )
     if page is not None and not 1 <= page <= frames:
         raise DataError(f"{path}: no page {page}, it has {frames}", hint="pages count from 1")
@@ -87,7 +83,8 @@ def _png_depth(path: str | Path) -> tuple[int, int]:
     return (head[24], head[25]) if len(head) == 26 else (8, 0)
 
 
-def _upright(image: "Image") -> tuple["Image", list[str]]:
+def upright(image: "Image") -> tuple["Image", list[str]]:
+    """Return a picture turned as its EXIF data say, and a note where that changed it."""
     from PIL import ImageOps
 
     turn = image.getexif().get(0x0112, 1)
@@ -96,7 +93,7 @@ def _upright(image: "Image") -> tuple["Image", list[str]]:
     return image, []
 
 
-def _name_note(image: "Image", path: str | Path) -> list[str]:
+def name_note(image: "Image", path: str | Path) -> list[str]:
     """Return a note where the suffix says another format than the content."""
     suffix, kind = Path(path).suffix.lower(), str(image.format)
     known = {one for suffixes in _SUFFIXES.values() for one in suffixes}
@@ -105,7 +102,7 @@ def _name_note(image: "Image", path: str | Path) -> list[str]:
     return [f"named {suffix}, but its content is {kind}"]
 
 
-def _values(image: "Image", path: str | Path) -> Array:
+def grey_values(image: "Image", path: str | Path) -> Array:
     """Return a grey picture as stored; low depths, which Pillow stretches to 255, put back."""
     array: Array = np.asarray(image)
     if image.mode == "1":
@@ -131,13 +128,13 @@ def read_picture(path: str | Path, *, page: int | None = None) -> Volume:
     Raises:
         DataError: Missing, damaged, too large, of several pages, or of a kind we do not read.
     """
-    with _opened(path, page) as opened:
-        image, notes = _upright(opened)
-        notes += _name_note(opened, path)
+    with opened_picture(path, page) as opened:
+        image, notes = upright(opened)
+        notes += name_note(opened, path)
         mode = image.mode
-        if mode in _GREY:
+        if mode in GREY:
             return Volume(
-                _values(opened if image is opened else image, path), None, None, tuple(notes)
+                grey_values(opened if image is opened else image, path), None, None, tuple(notes)
             )
         if mode in _ALPHA or "transparency" in image.info:
             alpha = np.asarray(image.convert("RGBA"))[..., 3]
@@ -153,84 +150,21 @@ def read_picture(path: str | Path, *, page: int | None = None) -> Volume:
         return Volume(np.asarray(image.convert(target)), None, None, tuple(notes))
 
 
-def read_picture_label(path: str | Path, *, threshold: float | None = None) -> Volume:
-    """Return a mask `(rows, columns)` of whole numbers; a palette's indices, not its colours.
+def read_picture_header(path: str | Path, *, page: int | None = None) -> Header:
+    """Return size and kind of a picture without decoding it.
 
     Args:
-        path: The mask.
-        threshold: Accept a JPEG of two levels, cut at this value.
-
-    Raises:
-        DataError: As `read_picture`; a JPEG; transparency; colours; a value between whole numbers.
-    """
-    with _opened(path) as opened:
-        image, notes = _upright(opened)
-        notes += _name_note(opened, path)
-        if opened.format in ("JPEG", "MPO"):
-            return _cut(np.asarray(image.convert("L")), threshold, notes, path)
-        if image.mode == "P":
-            array = _palette_values(image)
-        elif image.mode in _GREY:
-            array = _values(image, path)
-        elif image.mode == "RGB":
-            array = np.asarray(image)
-            if not (array == array[..., :1]).all():
-                raise DataError(f"{path}: a mask in colours", hint=_SINGLE)
-            array = array[..., 0]
-        else:
-            raise DataError(f"{path}: a mask of kind {image.mode}", hint=_SINGLE)
-    whole = whole_numbers(array)
-    if isinstance(whole, float):
-        raise DataError(f"{path}: mask value {whole:g} is no whole number in range", hint=_SINGLE)
-    return Volume(whole, None, None, tuple(notes))
-
-
-def _cut(
-    grey: npt.NDArray[np.uint8], threshold: float | None, notes: list[str], path: str | Path
-) -> Volume:
-    """Return a JPEG mask as 0 and 1, where its values cluster at two levels around `threshold`."""
-    if threshold is None:
-        raise DataError(
-            f"{path}: JPEG does not keep the values of a mask",
-            hint="save the mask as PNG, or give the threshold between its two levels",
-        )
-    upper = grey >= threshold
-    counts = np.bincount(grey.ravel(), minlength=256)
-    cut = int(np.clip(np.ceil(threshold), 1, 255))
-    levels = int(counts[:cut].argmax()), cut + int(counts[cut:].argmax())
-    away = np.abs(grey.astype(int) - np.where(upper, levels[1], levels[0]))
-    strays = int((away > 0).sum())
-    if (away > _STRAY_LEVELS).mean() > _STRAYS_AT_MOST:
-        raise DataError(
-            f"{path}: the values of this JPEG mask do not cluster at two levels",
-            hint="save the mask as PNG",
-        )
-    notes.append(f"JPEG mask cut at {threshold:g}: {strays} values are neither of its two levels")
-    return Volume(upper.astype(np.uint8), None, None, tuple(notes))
-
-
-def _palette_values(image: "Image") -> Array:
-    """Return indices; a GIF whose palette is grey means its grey levels (it has no grey mode)."""
-    indices: npt.NDArray[np.uint8] = np.asarray(image, np.uint8)
-    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    used = palette[np.unique(indices)] if len(palette) > int(indices.max()) else palette
-    if image.format == "GIF" and (used == used[:, :1]).all():
-        levels: npt.NDArray[np.uint8] = palette[indices, 0]
-        return levels
-    return indices
-
-
-def read_picture_header(path: str | Path) -> Header:
-    """Return size and kind of a picture without decoding it.
+        path: As in `read_picture`.
+        page: Of several, from 1.
 
     Raises:
         DataError: As `read_picture`.
     """
-    with _opened(path) as image:
+    with opened_picture(path, page) as image:
         columns, rows = image.size
         if image.getexif().get(0x0112, 1) in range(5, 9):
             rows, columns = columns, rows
-        grey = image.mode in _GREY or _ALPHA.get(image.mode) == "L"
+        grey = image.mode in GREY or _ALPHA.get(image.mode) == "L"
         wide = image.mode.startswith("I")
         dtype = "float32" if image.mode == "F" else "uint16" if wide else "uint8"
     return Header((rows, columns), None, 1 if grey else 3, dtype)

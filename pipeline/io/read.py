@@ -27,7 +27,8 @@ def read_image(
 
     Args:
         path: A NIfTI file, a picture, a DICOM file, a folder of DICOM slices, a DICOMDIR, a zip.
-        series: For DICOM: number in the list that the error gives, or the UID.
+        series: For DICOM: number in the list that the error gives, or the UID; for a picture of
+            several pages: the page.
         reading: All choices at once; `series`, where given, goes before its own.
         page: Of a picture of several, from 1.
 
@@ -47,7 +48,14 @@ def read_image(
         return read_nifti(path, reading=chosen)
     from pipeline.io.picture import read_picture
 
-    return read_picture(path, page=page)
+    return read_picture(path, page=_page(chosen.series) if page is None else page)
+
+
+def _page(series: str | int | None) -> int | None:
+    """Return the page that a series' number means; its UID means none."""
+    if isinstance(series, int):
+        return series
+    return int(series) if series is not None and series.isdecimal() else None
 
 
 def _reading(series: str | int | None, reading: Reading | None) -> Reading:
@@ -63,6 +71,7 @@ def read_label(
     choice: "LabelChoice | None" = None,
     reading: Reading | None = None,
     threshold: float | None = None,
+    page: int | None = None,
 ) -> Volume:
     """Return a label map of whole numbers: uint8, uint16 or int32, the smallest that holds it.
 
@@ -73,6 +82,7 @@ def read_label(
         choice: Which of its structures, and how.
         reading: Choices for the series, or for a NIfTI.
         threshold: Accept a JPEG mask of two levels, cut at this value.
+        page: Of a picture of several, from 1.
 
     Raises:
         DataError: As `read_image`; a value between whole numbers; colours; JPEG; a DICOM image.
@@ -83,9 +93,9 @@ def read_label(
 
         return read_nifti_label(path, channels=channels, reading=reading)
     if kind == "picture":
-        from pipeline.io.picture import read_picture_label
+        from pipeline.io.picture_label import read_picture_label
 
-        return read_picture_label(path, threshold=threshold)
+        return read_picture_label(path, threshold=threshold, page=page)
     if reference is None:
         raise DataError(
             f"{path}: a DICOM label is an RTSTRUCT or SEG file with the series it was drawn on",
@@ -115,7 +125,7 @@ def read_header(path: str | Path, *, series: str | int | None = None) -> Header:
         return read_nifti_header(path)
     from pipeline.io.picture import read_picture_header
 
-    return read_picture_header(path)
+    return read_picture_header(path, page=_page(series))
 
 
 def _kind(path: str | Path) -> Kind:
@@ -124,7 +134,7 @@ def _kind(path: str | Path) -> Kind:
     if kind is not None:
         return kind
     file = Path(path)
-    if not file.exists():
+    if not os.path.exists(file):
         raise DataError(f"{path}: no such file or folder", hint="check the path")
     if not os.access(file, os.R_OK):
         raise DataError(f"{path}: no permission to read", hint="check its owner and mode")

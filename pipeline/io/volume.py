@@ -61,6 +61,7 @@ class Header:
         dtype: Name of the stored type; after a rescale the values may need another.
         affine: As in `Volume`.
         modality: As in `Volume`.
+        hu: Whether the values of a CT are HU as far as its file says; None: it says nothing.
     """
 
     shape: tuple[int, ...]
@@ -69,3 +70,4 @@ class Header:
     dtype: str
     affine: Affine | None = None
     modality: str | None = None
+    hu: bool | None = None

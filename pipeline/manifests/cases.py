@@ -2,11 +2,14 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import DataError
+from pipeline.manifests.drawn import Scheme
+from pipeline.manifests.label import Label
 from pipeline.manifests.layout import LISTS
 from pipeline.manifests.manifest import Case, Part
 from pipeline.manifests.patient import read_patient_rule
@@ -43,18 +46,19 @@ def read_cases(raw: dict[str, Any], path: Path, roots: Roots) -> list[Case]:
     """All cases of a manifest that fits the schema, in declared order.
 
     Raises:
-        DataError: No case, a pattern that matches nothing, ids that are not distinct, or a label
-            in a form that cannot be read yet.
+        DataError: No case, a pattern that matches nothing, ids that are not distinct, or
+            structures that do not fit the labels.
     """
     entries = [entry for key in LISTS for entry in _listed(raw.get(key, ()), LISTS[key])]
+    scheme = Scheme(raw.get("labels", {}), path, raw.get("colours"))
     cases = []
     given = raw.get("cases", ())
     for item in [given] if isinstance(given, dict) else given:
         if "images" in item:
-            cases += _matched(item, path, roots)
+            cases += _matched(item, path, roots, scheme)
         else:
             entries.append(_Entry(item, item.get("split")))
-    cases = _build_cases(entries, path, roots) + cases
+    cases = _build_cases(entries, path, roots, scheme) + cases
     if not cases:
         raise DataError(f"manifest {path} has no cases", hint="list some in `training` or `cases`")
     twice = [case_id for case_id, n in Counter(case.id for case in cases).items() if n > 1]
@@ -89,7 +93,7 @@ def _listed(items: Any, part: Any) -> list[_Entry]:
     return [_Entry(item, item.get("split", part)) for item in objects]
 
 
-def _build_cases(entries: list[_Entry], path: Path, roots: Roots) -> list[Case]:
+def _build_cases(entries: list[_Entry], path: Path, roots: Roots, scheme: Scheme) -> list[Case]:
     """Listed cases; ids that are not given come from the images' names."""
     unnamed = [n for n, entry in enumerate(entries) if "id" not in entry.raw]
     derived = distinct_names([PurePosixPath(_first_image(entries[n].raw)) for n in unnamed])
@@ -104,25 +108,36 @@ def _build_cases(entries: list[_Entry], path: Path, roots: Roots) -> list[Case]:
     for n, entry in enumerate(entries):
         case_id = ids.get(n) or entry.raw["id"]
         image = entry.raw["image"]
-        label = entry.raw.get("label")
-        if isinstance(label, dict):
-            raise _unreadable_label(case_id, label, path)
-        folder = image["dicom"] if isinstance(image, dict) else image
+        folder = (image.get("dicom") or image["picture"]) if isinstance(image, dict) else image
         found = [roots.find(text) for text in ([folder] if isinstance(folder, str) else folder)]
+        series = image.get("series", image.get("page")) if isinstance(image, dict) else None
         result.append(
             Case(
                 id=case_id,
                 image=found[0] if len(found) == 1 else tuple(found),
-                label=roots.find(label) if label else None,
+                label=_label(entry.raw.get("label"), roots.find, found[0], series, scheme),
                 patient=entry.raw.get("patient", case_id),
                 part=entry.part,
-                series=image["series"] if isinstance(image, dict) else None,
+                series=series,
             )
         )
     return result
 
 
-def _matched(pattern: dict[str, Any], path: Path, roots: Roots) -> list[Case]:
+def _label(
+    raw: Any,
+    find: Callable[[str], Path],
+    image: Path,
+    series: str | int | None,
+    scheme: Scheme,
+) -> Label | None:
+    """A label in any of its forms, or the structures that are drawn on an image."""
+    if isinstance(raw, dict) and ("rtstruct" in raw or "seg" in raw):
+        return scheme.drawn(raw, find, image, series)
+    return scheme.composition.label(raw, find) if raw else None
+
+
+def _matched(pattern: dict[str, Any], path: Path, roots: Roots, scheme: Scheme) -> list[Case]:
     """Cases of the files that a pattern matches, sorted by path."""
     images = pattern["images"] if isinstance(pattern["images"], list) else [pattern["images"]]
     root, found = roots.glob(images[0].replace("{id}", "*"))
@@ -135,13 +150,16 @@ def _matched(pattern: dict[str, Any], path: Path, roots: Roots) -> list[Case]:
     cases = []
     for file in found:
         case_id = _id_of(file.relative_to(root).as_posix(), images[0])
-        others = [root / text.replace("{id}", case_id) for text in images[1:]]
-        label = pattern.get("labels")
+
+        def find(text: str, case_id: str = case_id) -> Path:
+            return root / text.replace("{id}", case_id)
+
+        others = [find(text) for text in images[1:]]
         cases.append(
             Case(
                 id=case_id,
                 image=(file, *others) if others else file,
-                label=root / label.replace("{id}", case_id) if label else None,
+                label=_label(pattern.get("labels"), find, file, None, scheme),
                 patient=rule(case_id),
                 part=pattern.get("split"),
             )
@@ -163,7 +181,7 @@ def _first_image(raw: dict[str, Any]) -> str:
     """The path that names a case; a number for the channel is left out."""
     image = raw["image"]
     if isinstance(image, dict):
-        return str(image["dicom"])
+        return str(image.get("dicom") or image["picture"])
     if isinstance(image, str):
         return image
     return re.sub(r"_\d{4}(?=\.)", "", image[0])
@@ -173,13 +191,3 @@ def _joined(path: PurePosixPath, depth: int) -> str:
     """The last `depth` parts of a path, the extension left out."""
     parts = [part for part in path.parts if part not in ("/", "..", ".")]
     return "__".join([*parts[-depth:-1], stem(parts[-1])]) if parts else str(path)
-
-
-def _unreadable_label(case_id: str, label: dict[str, Any], path: Path) -> DataError:
-    """The error of a label that is no file of integers."""
-    kind, file = ("RTSTRUCT", label["rtstruct"]) if "rtstruct" in label else ("SEG", label["seg"])
-    return DataError(
-        f'manifest {path}: case "{case_id}" has its label in a DICOM {kind} ({file}), '
-        "which is not supported yet",
-        hint="give a NIfTI label map instead",
-    )

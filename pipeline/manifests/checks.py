@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.manifests.label import files_of_label
 from pipeline.manifests.manifest import Case, Manifest
 
 _NAMED = 8  # stray values that an error names
@@ -58,7 +59,7 @@ def check_labels(
     named = ", ".join(f"{name} {integer}" for name, integer in manifest.labels.items())
     declared = named or ", ".join(str(value) for value in manifest.integers[1:])
     raise DataError(
-        f'label of case "{case.id}" ({case.label}) has values {shown}{more} '
+        f'label of case "{case.id}" ({case.label_file}) has values {shown}{more} '
         f"that the manifest does not declare; declared are background 0, {declared}",
         hint=f"declare them in {manifest.path}, or mend the label",
     )
@@ -67,5 +68,5 @@ def check_labels(
 def _missing(case: Case) -> Iterable[tuple[str, Path]]:
     """The files of a case that are not there, and what they are."""
     yield from (("image", file) for file in case.images if not file.exists())
-    if case.label is not None and not case.label.exists():
-        yield "label", case.label
+    if case.label is not None:
+        yield from (("label", file) for file in files_of_label(case.label) if not file.exists())

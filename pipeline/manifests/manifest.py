@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pipeline.errors import InvalidValueError, UnknownNameError
+from pipeline.manifests.label import Label, file_of_label, files_of_label
 
 Part = Literal["train", "val", "test"]
 Head = Literal["softmax", "sigmoid"]
@@ -22,7 +23,8 @@ class Case:
     Args:
         id: Name that no other case has; also the name of its mask.
         image: A file or a DICOM folder; several files are channels.
-        label: File of integers; None for a case to predict only.
+        label: File of integers, or structures drawn on the image; None for a case to predict
+            only.
         patient: Pseudonym; cases of one patient are never divided between parts.
         part: Where the manifest's `split` puts it; None where only folds are given.
         series: Number or UID of the series, for a folder that holds several.
@@ -30,7 +32,7 @@ class Case:
 
     id: str
     image: Path | tuple[Path, ...]
-    label: Path | None
+    label: Label | None
     patient: str
     part: Part | None = None
     series: str | int | None = None
@@ -39,6 +41,23 @@ class Case:
     def images(self) -> tuple[Path, ...]:
         """The image's files, one for each channel."""
         return self.image if isinstance(self.image, tuple) else (self.image,)
+
+    @property
+    def label_file(self) -> Path | None:
+        """The file that the label is read from."""
+        return None if self.label is None else file_of_label(self.label)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files and folders of the case, the label's last."""
+        return self.images if self.label is None else (*self.images, *files_of_label(self.label))
+
+    @property
+    def label_facts(self) -> bool | dict[str, object]:
+        """What a hash says of the label: whether it is there, and what makes it of its files."""
+        if self.label is None or isinstance(self.label, Path):
+            return self.label is not None
+        return self.label.facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +139,7 @@ class Manifest:
             "head": self.head,
             "window": self.window,
             "cases": [
-                [case.id, case.patient, case.part, case.series, case.label is not None]
+                [case.id, case.patient, case.part, case.series, case.label_facts]
                 for case in sorted(self.cases, key=lambda case: case.id)
             ],
             "folds": [

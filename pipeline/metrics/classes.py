@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import DataError, InvalidValueError
-from pipeline.io.read import read_label
+from pipeline.manifests.label import file_of_label, load_label
 from pipeline.metrics.pairs import Pair
 from pipeline.metrics.score import WHITE
 
@@ -94,11 +94,11 @@ def classes_found(pairs: Sequence[Pair]) -> dict[str, int]:
     """
     found: set[int] = set()
     alone = True  # no file has more than one class
-    for path in (path for pair in pairs for path in (pair.label, pair.prediction)):
-        volume = read_label(path, channels=True)
+    for source in (source for pair in pairs for source in (pair.label, pair.prediction)):
+        volume = load_label(source, channels=True)
         if volume.array.ndim > volume.spatial_dims:
             raise DataError(
-                f"{path}: {volume.array.shape[-1]} channels without names",
+                f"{file_of_label(source)}: {volume.array.shape[-1]} channels without names",
                 hint="name them in their order: --classes NAME=INT ...",
             )
         values = {int(value) for value in np.unique(volume.array)} - {0}

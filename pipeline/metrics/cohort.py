@@ -1,13 +1,15 @@
 """Scores of many cases, from their files."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import GeometryError
-from pipeline.io.read import read_label
 from pipeline.io.volume import Volume
+from pipeline.manifests.label import load_label
+from pipeline.manifests.white import is_white
 from pipeline.metrics.grid import onto_grid, same_grid
 from pipeline.metrics.pairs import Pair
 from pipeline.metrics.score import TOLERANCE_MM, Classes, Score, score_case
@@ -26,7 +28,8 @@ def score_pairs(
         pairs: Files of predictions and labels.
         classes: As for `score_case`.
         tolerance: Of the surface Dice, in mm; in pixels for pictures.
-        warn: Takes one line for each mask that lay on another grid.
+        warn: Takes one line for each mask that lay on another grid, and one for the first label
+            of 0 and 255 that stands for the only class.
 
     Raises:
         DataError: A file cannot be read or does not fit the classes.
@@ -34,13 +37,17 @@ def score_pairs(
             are mixed.
     """
     rows: list[Score] = []
+    told = warn is None
     for pair in pairs:
         label, prediction = (
-            read_label(path, channels=True) for path in (pair.label, pair.prediction)
+            load_label(source, channels=True) for source in (pair.label, pair.prediction)
         )
         mask, warning = on_labels_grid(prediction, label, pair.case)
         if warning and warn is not None:
             warn(warning)
+        if not told and _is_white(label, classes) and warn is not None:
+            warn(f"case {pair.case}: a mask of 0 and 255; 255 is taken for the only class")
+            told = True
         rows += score_case(mask, label.array, classes, label.spacing, tolerance, case=pair.case)
         if rows[-1].unit != rows[0].unit:
             raise GeometryError(
@@ -49,6 +56,14 @@ def score_pairs(
                 hint="score pictures and scans apart",
             )
     return rows
+
+
+def _is_white(label: Volume, classes: Classes) -> bool:
+    """Whether a label is a picture of 0 and 255, and another integer was declared."""
+    if label.affine is not None or not isinstance(classes, Mapping):
+        return False
+    values = [(v,) if isinstance(v, int) else tuple(v) for v in classes.values()]
+    return is_white(np.unique(label.array).tolist(), values)
 
 
 def on_labels_grid(

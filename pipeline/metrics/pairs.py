@@ -7,6 +7,7 @@ from typing import Literal
 
 from pipeline.errors import DataError
 from pipeline.manifests.cases import stem
+from pipeline.manifests.label import Label
 from pipeline.manifests.manifest import PARTS, Case, Manifest, Part
 from pipeline.manifests.place import names
 
@@ -16,11 +17,11 @@ _PROBABILITIES = "_prob"  # `CASE_prob.nii.gz` beside `CASE.nii.gz` is no mask
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two files of one case."""
+    """A prediction and what is true of one case."""
 
     case: str
     prediction: Path
-    label: Path
+    label: Label
 
 
 def pair_files(predictions: Path, labels: Path) -> tuple[list[Pair], list[str]]:

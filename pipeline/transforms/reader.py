@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from monai.config import KeysCollection, PathLike
 from monai.data import ImageReader, MetaTensor
@@ -28,8 +29,10 @@ from pipeline.io import (
     read_image,
     read_label,
     to_grid,
+    without_padding,
 )
 from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS
+from pipeline.manifests import file_of_label, label_of_row, load_label
 
 Files = str | Path | Sequence[str | Path]
 
@@ -94,10 +97,13 @@ class ReadVolumed(MapTransform):
     Args:
         keys: Keys of a path, or of several paths that become channels. A label may also be
             `{"rtstruct": FILE, "structures": [...]}` or `{"seg": FILE, ...}`, drawn on the
-            first image.
+            first image, or what a manifest's drawn label is in a data list.
         label_keys: Those of `keys` that hold label maps.
         series_key: Key of the case that names the DICOM series of its images, if there is one.
         allow_missing_keys: Skip keys that a case does not have.
+        stored: Keep images in the type that the reader gives, often int16: half the memory where
+            a later step makes floats of them.
+        reading: Choices of reading for images; the case's series goes before its own.
 
     Raises:
         DataError: A file is missing, damaged or no label map.
@@ -111,10 +117,13 @@ class ReadVolumed(MapTransform):
         label_keys: Sequence[Hashable] = ("label",),
         series_key: str = "series",
         allow_missing_keys: bool = False,
+        stored: bool = False,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.label_keys = (label_keys,) if isinstance(label_keys, str) else tuple(label_keys)
         self.series_key = series_key
+        self.stored, self.reading = stored, reading
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the case with its files read."""
@@ -129,13 +138,17 @@ class ReadVolumed(MapTransform):
                 label, path = _label(value, source, series)
                 if image is not None and image.affine is not None:
                     label = _on_grid(label, path, image.affine, image.shape)
-                case[key] = _tensor(label, path, label=True)
+                wanted = np.uint8 if label.array.dtype == np.uint8 else np.int32
+                case[key] = _tensor(label, path, wanted)
                 continue
             paths = _paths(value)
-            volume = load(paths, series=series)
+            volume = load(paths, series=series, reading=self.reading)
             if image is None:
                 image, source = volume, paths[0]
-            case[key] = _tensor(volume, paths[0], label=False)
+            own = volume.array.dtype
+            # torch has no full set of operations on unsigned types beyond uint8
+            keep = self.stored and own in (np.uint8, np.int16, np.int32, np.float32)
+            case[key] = _tensor(volume, paths[0], own if keep else np.float32)
         return case
 
 
@@ -152,6 +165,9 @@ def _label(value: Any, source: Path | None, series: str | int | None) -> tuple[V
     if not isinstance(value, Mapping):
         paths = _paths(value)
         return load(paths, label=True), paths[0]
+    if "integers" in value:
+        label = label_of_row(value)
+        return load_label(label), file_of_label(label)
     file = value.get("rtstruct") or value.get("seg")
     if file is None or source is None:
         raise InvalidValueError(
@@ -177,6 +193,8 @@ def load(
 ) -> Volume:
     """Return one volume `(*S[, C])` from one file, or from several of one grid as channels.
 
+    Padding outside the scanner's field, which `read_image` keeps, gets the lowest valid value.
+
     Raises:
         DataError: As `pipeline.io.read_image` and `read_label`.
         GeometryError: The files do not share one grid.
@@ -184,7 +202,7 @@ def load(
     volumes = [
         read_label(path, channels=True, reading=reading)
         if label
-        else read_image(path, series=series, reading=reading)
+        else without_padding(read_image(path, series=series, reading=reading))
         for path in paths
     ]
     first = volumes[0]
@@ -194,7 +212,10 @@ def load(
         _refuse_other_grid(first, volume, paths[0], path)
     parts = [_channels_last(volume) for volume in volumes]
     warnings = tuple(dict.fromkeys(line for volume in volumes for line in volume.warnings))
-    return Volume(np.concatenate(parts, axis=-1), first.affine, first.modality, warnings)
+    facts = dict(first.facts)
+    if any(volume.facts.get("hu") is False for volume in volumes):
+        facts["hu"] = False
+    return Volume(np.concatenate(parts, axis=-1), first.affine, first.modality, warnings, facts)
 
 
 def metadata(volume: Volume, path: str | Path) -> dict[str, Any]:
@@ -222,12 +243,14 @@ def _paths(files: Any) -> tuple[Path, ...]:
     return tuple(Path(path) for path in paths)
 
 
-def _tensor(volume: Volume, path: Path, *, label: bool) -> MetaTensor:
-    """Return a volume as a channel-first tensor that owns its memory."""
+def _tensor(volume: Volume, path: Path, dtype: npt.DTypeLike) -> MetaTensor:
+    """Return a volume as a channel-first tensor that owns its memory, in the file's layout.
+
+    A scan's first axis is the fastest in its file: turning 500 MB round here would cost more
+    than reading them, and the next step looks values up anyway.
+    """
     first = np.moveaxis(_channels_last(volume), -1, 0)
-    # torch has no full set of operations on uint16
-    wanted = np.uint8 if first.dtype == np.uint8 else np.int32
-    tensor = torch.from_numpy(np.array(first, wanted if label else np.float32, order="C"))
+    tensor = torch.from_numpy(np.array(first, dtype, order="K"))
     meta = metadata(volume, path)
     meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = 0
     affine = torch.as_tensor(meta.pop(MetaKeys.AFFINE), dtype=torch.float64)

@@ -53,8 +53,15 @@ def test_a_stray_value_is_named_with_its_voxels() -> None:
 
 
 def test_a_mask_of_255_is_told_how_to_be_declared() -> None:
-    (finding,) = check_values(CaseFacts("x", label=LabelFacts((4,), counts={0: 9, 255: 3})), SET)
+    volume = LabelFacts((4, 4, 4), counts={0: 9, 255: 3})
+    (finding,) = check_values(CaseFacts("x", label=volume), SET)
     assert "declare 255" in finding.remedy
+
+
+def test_i11_a_picture_of_0_and_255_is_no_error() -> None:
+    assert not list(check_values(CaseFacts("x", label=LabelFacts((4, 4), counts={255: 3})), SET))
+    mixed = LabelFacts((4, 4), counts={1: 2, 255: 3})
+    assert [f.level for f in check_values(CaseFacts("x", label=mixed), SET)] == ["error"]
 
 
 def test_voxels_that_are_no_number_are_counted() -> None:

@@ -16,6 +16,7 @@ DAMAGED = "fetch or export the series again"
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 _HEAD = 16 << 10
 _META = 2048
+_GZIP = b"\x1f\x8b"
 _CONVERTED = ("SpecificCharacterSet", "SOPClassUID")
 _MORE = (256 << 10, 4 << 20, 64 << 20)
 
@@ -159,6 +160,8 @@ def _refuse_lost(junk: list[tuple[Entry, bytes]], members: list[Entry]) -> None:
     patterns = {_pattern(entry) for entry in members}
     for entry, head in junk:
         alike = _pattern(entry) in patterns
+        if head.startswith(_GZIP) and _pattern(entry).removesuffix(".gz") in patterns:
+            raise DataError(f"{entry.name}: a slice packed by gzip", hint="unpack it first")
         kin = alike or PurePosixPath(entry.below).suffix.lower() in suffixes
         if kin and entry.size == 0:
             raise DataError(f"{entry.name}: named like a slice, but 0 bytes long", hint=DAMAGED)

@@ -1,5 +1,6 @@
 """Telling an RTSTRUCT from a SEG, and reading either on the grid of its series."""
 
+import os
 from pathlib import Path
 
 from pipeline.errors import DataError
@@ -14,7 +15,7 @@ from pipeline.io.options import Reading
 
 
 def _header(path: Path) -> Header | None:
-    if not path.is_file() or not is_dicom_file(path):
+    if not os.path.isfile(path) or not is_dicom_file(path):
         return None
     scan = scan_entries([file_entry(path)])
     return next(iter((*scan.images, *scan.others)), None)

@@ -20,6 +20,7 @@ class LabelChoice:
 
     Args:
         rois: Names or numbers, which get the labels 1, 2, ... in this order; none: all.
+        integers: Labels of the `rois`, instead of 1, 2, ...
         threshold: Share from which on a fractional segment counts.
         priority: Names, the strongest first; given, overlaps are decided by it.
         force_frame: Accept another frame of reference or series.
@@ -28,6 +29,7 @@ class LabelChoice:
     """
 
     rois: tuple[str | int, ...] = ()
+    integers: tuple[int, ...] = ()
     threshold: float = 0.5
     priority: tuple[str, ...] = ()
     force_frame: bool = False
@@ -101,13 +103,17 @@ def paint(
     choice: LabelChoice,
     path: object,
 ) -> tuple[Array, dict[str, int]]:
-    """Return the label map and the integer of each structure, in their order from 1.
+    """Return the label map and the integer of each structure, as chosen or in order from 1.
 
     Raises:
         DataError: Two structures overlap and no priority says which one counts.
     """
     kind = np.uint8 if len(structures) < 256 else np.uint16
-    names = {_label_name(one, structures): index for index, one in enumerate(structures, 1)}
+    integers = choice.integers or tuple(range(1, len(structures) + 1))
+    names = {
+        _label_name(one, structures): integer
+        for one, integer in zip(structures, integers, strict=True)
+    }
     if choice.channels:
         stacked = np.zeros((*shape, len(structures)), np.uint8)
         for index, one in enumerate(structures):
@@ -130,7 +136,16 @@ def paint(
             f"{count} voxels",
             hint="give an order with --priority NAME ..., or pick with --roi",
         )
-    return out, names
+    return _numbered(out, choice.integers), names
+
+
+def _numbered(layers: Array, integers: Sequence[int]) -> Array:
+    """Return layers 0, 1, 2, ... as 0 and the integers given for them, in their smallest type."""
+    if not integers:
+        return layers
+    table = np.array([0, *integers])
+    kind = next(k for k in (np.uint8, np.uint16, np.int32) if table.max() <= np.iinfo(k).max)
+    return np.asarray(table.astype(kind)[layers.astype(np.intp)])
 
 
 def _label_name(one: Structure, structures: Sequence[Structure]) -> str:

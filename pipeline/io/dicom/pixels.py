@@ -106,10 +106,11 @@ class Frames:
 
 @dataclass(slots=True)
 class Padding:
-    """How many voxels hold the padding value, and the lowest such value after rescale."""
+    """How many voxels hold padding, and the lowest and highest such value after rescale."""
 
     voxels: int = 0
     value: float | None = None
+    limit: float | None = None
 
     def count(self, one: Slice, layout: Storage, stored: Array, pair: Pair) -> None:
         """Add the padding of one slice."""
@@ -122,9 +123,10 @@ class Padding:
             hit = np.greater_equal(stored, low) & np.less_equal(stored, high)
         found = int(np.count_nonzero(hit))
         if found:
-            value = min(low * pair[0] + pair[1], high * pair[0] + pair[1])
+            ends = sorted((low * pair[0] + pair[1], high * pair[0] + pair[1]))
             self.voxels += found
-            self.value = value if self.value is None else min(self.value, value)
+            self.value = ends[0] if self.value is None else min(self.value, ends[0])
+            self.limit = ends[1] if self.limit is None else max(self.limit, ends[1])
 
 
 def _padding(one: Slice, layout: Storage) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from pipeline.io.dicom.series import Series, choose_series
 from pipeline.io.dicom.slices import UNITS, Slice, known
 from pipeline.io.dicom.storage import check_sizes, storage
 from pipeline.io.options import Reading
+from pipeline.io.padding import unpadded
 from pipeline.io.volume import Affine, Header, Volume, spacing_of
 
 
@@ -109,20 +110,25 @@ def read_dicom(path: str | Path, reading: Reading | None = None) -> Volume:
         layouts, extra = check_sizes(found.slices)
         pairs, scales = rescales(found.slices, modality)
         array, padding = read_pixels(frames, found.slices, layouts, pairs)
+    facts = _facts(found, modality, padding)
     if affine is None:
+        if padding.voxels:  # between padding and air lie values of neither
+            array = unpadded(array, facts)
         array, affine, notes = regular_grid(array, found)
+        facts = {key: fact for key, fact in facts.items() if not key.startswith("padding")}
     warnings = (
         *located.warnings, *notes, *extra, *scales, *lossy_note(found.slices),
-        *_padding_note(padding, array.size),
+        *_padding_note(padding, array.size, reading),
     )  # fmt: skip
-    return Volume(array, affine, modality, warnings, _facts(found, modality, padding))
+    return Volume(array, affine, modality, warnings, facts)
 
 
-def _padding_note(padding: Padding, size: int) -> list[str]:
+def _padding_note(padding: Padding, size: int, reading: Reading) -> list[str]:
     if padding.voxels <= PADDING_SHARE * size:
         return []
     share = 100 * padding.voxels / size
-    return [f"{share:.1f} % of the voxels are padding, value {padding.value:g}"]
+    then = ": set to the lowest valid value before resampling" if reading.regularize else ""
+    return [f"{share:.1f} % of the voxels are padding, value {padding.value:g}{then}"]
 
 
 def _facts(
@@ -135,6 +141,8 @@ def _facts(
         facts["hu"] = is_hu(found.slices, modality)
     if padding.voxels and padding.value is not None:
         facts["padding_voxels"], facts["padding_value"] = padding.voxels, padding.value
+        if padding.limit is not None and padding.limit != padding.value:
+            facts["padding_limit"] = padding.limit
     for keyword, name in (("Units", "units"), ("RescaleType", "rescale_type")):
         if first.text(keyword):
             facts[name] = known(first.text(keyword), UNITS)
@@ -156,4 +164,6 @@ def read_dicom_header(path: str | Path, reading: Reading | None = None) -> Heade
     first = located.found.slices[0]
     shape = (first.columns, first.rows, len(located.found.slices))
     dtype = storage(first).dtype.newbyteorder("=").name
-    return Header(shape, spacing_of(affine), 1, dtype, affine, located.series.modality)
+    modality = located.series.modality
+    hu = is_hu(located.found.slices, modality) if modality == "CT" else None
+    return Header(shape, spacing_of(affine), 1, dtype, affine, modality, hu)

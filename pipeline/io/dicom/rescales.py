@@ -1,5 +1,6 @@
 """From stored values to HU: slope and intercept of that very slice, or a refusal."""
 
+import math
 from collections.abc import Sequence
 
 from pipeline.errors import DataError
@@ -7,6 +8,8 @@ from pipeline.io.dicom.headers import DAMAGED
 from pipeline.io.dicom.slices import UNITS, Slice, known, one_number
 
 Pair = tuple[float, float]
+
+_LARGEST = 2.0**64  # of all stored integers: times a slope it must stay a number
 
 
 def rescales(slices: Sequence[Slice], modality: str | None) -> tuple[list[Pair], list[str]]:
@@ -47,7 +50,7 @@ def _rescale(one: Slice, modality: str | None) -> Pair | None:
     slope, intercept = one_number(one, "RescaleSlope"), one_number(one, "RescaleIntercept")
     if slope is None and _excused(one, intercept, modality):
         return None
-    if not slope or intercept is None:
+    if not slope or intercept is None or not math.isfinite(slope * _LARGEST + intercept):
         raise DataError(
             f"{one.name}: rescale slope {_said(slope)}, intercept {_said(intercept)}", hint=DAMAGED
         )

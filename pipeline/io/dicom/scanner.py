@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 
 from pipeline.io.dicom.elements import (
+    NAMES,
     PIXELS,
     ROWS,
     SEQUENCES,
@@ -32,6 +33,10 @@ _AfterItem = Callable[[bytes, int, int, int], int]
 
 class UnusualError(Exception):
     """Something that the scanner leaves to pydicom."""
+
+
+class TwiceError(ValueError):
+    """An element that a header gives twice, with two values."""
 
 
 class ShortError(Exception):
@@ -94,7 +99,7 @@ def scan(head: bytes, size: int) -> Elements:
 
 def _explicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], PixelPlace | None]:
     values: dict[int, bytes] = {}
-    last, limit = 0, len(head)
+    last, limit, disorder = 0, len(head), False
     while position < size:
         if position + 12 > limit:
             raise ShortError if limit < size else UnusualError
@@ -106,12 +111,15 @@ def _explicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], 
         elif vr not in _SHORT_VRS:
             raise UnusualError
         tag = group << 16 | element
-        if tag <= last or group < 8:
+        if group < 8:
             raise UnusualError
+        disorder |= tag <= last
         last = tag
         if group > 0x28 and ROWS not in values:
-            return values, None  # a report or structures: what follows may be very long
+            break  # a report or structures: what follows may be very long
         if tag in PIXELS:
+            if disorder:
+                raise UnusualError
             return values, PixelPlace(
                 PIXELS[tag], position, None if length == UNDEFINED else length
             )
@@ -126,7 +134,9 @@ def _explicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], 
         if position > size:
             raise UnusualError
         if tag in WANTED:
-            values[tag] = _value(head, tag, position - length, position)
+            _keep(values, tag, _value(head, tag, position - length, position))
+    if disorder:
+        raise UnusualError
     return values, None
 
 
@@ -137,6 +147,17 @@ def _value(head: bytes, tag: int, start: int, end: int) -> bytes:
     if end > len(head):
         raise ShortError
     return head[start:end]
+
+
+def _keep(values: dict[int, bytes], tag: int, value: bytes) -> None:
+    """Add an element; one that is given twice must say the same, for readers take either.
+
+    Raises:
+        TwiceError: It does not.
+    """
+    if values.get(tag, value) != value:
+        raise TwiceError(f"{NAMES[tag]} is given twice and differs")
+    values[tag] = value
 
 
 def _after_sequence(
@@ -200,7 +221,7 @@ def _after_plain_item(head: bytes, position: int, size: int, depth: int) -> int:
 
 def _implicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], PixelPlace | None]:
     values: dict[int, bytes] = {}
-    last, limit = 0, len(head)
+    last, limit, disorder = 0, len(head), False
     first = head[position + 4 : position + 6]
     if first in _LONG_VRS or first in _SHORT_VRS:
         raise UnusualError  # explicit after all
@@ -210,12 +231,15 @@ def _implicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], 
         group, element, length = _PLAIN.unpack_from(head, position)
         position += 8
         tag = group << 16 | element
-        if tag <= last or group < 8:
+        if group < 8:
             raise UnusualError
+        disorder |= tag <= last
         last = tag
         if group > 0x28 and ROWS not in values:
-            return values, None  # a report or structures: what follows may be very long
+            break  # a report or structures: what follows may be very long
         if tag in PIXELS:
+            if disorder:
+                raise UnusualError
             return values, PixelPlace(
                 PIXELS[tag], position, None if length == UNDEFINED else length
             )
@@ -228,5 +252,7 @@ def _implicit(head: bytes, position: int, size: int) -> tuple[dict[int, bytes], 
         if position > size:
             raise UnusualError
         if tag in WANTED:
-            values[tag] = _value(head, tag, position - length, position)
+            _keep(values, tag, _value(head, tag, position - length, position))
+    if disorder:
+        raise UnusualError
     return values, None

@@ -59,7 +59,7 @@ def choose_series(scan: Scan, path: object, series: str | int | None) -> Series:
         warnings.append(f"{rest} images of {len(groups) - 1} other series left out")
     if scouts:
         warnings.append(f"{scouts} localizers left out")
-    modality = known(_text(chosen[0], "Modality"), MODALITIES)
+    modality = known(_text(chosen[0], "Modality").upper(), MODALITIES)
     return Series(chosen, modality or None, tuple(warnings))
 
 

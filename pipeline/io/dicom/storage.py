@@ -59,12 +59,13 @@ def storage(one: Slice) -> Storage:
     allocated = one.integer("BitsAllocated", 0)
     stored = one.integer("BitsStored", allocated)
     high = one.integer("HighBit", stored - 1)
-    signed = one.integer("PixelRepresentation", 0)
+    signed = one.integer("PixelRepresentation", -1)
     fits = allocated in _SIZES and 0 < stored <= allocated and stored - 1 <= high < allocated
     if not fits or signed not in (0, 1):
+        sign = {-1: "no"}.get(signed, signed)
         raise DataError(
             f"{one.name}: {stored} bits of {allocated}, highest bit {high}, "
-            f"pixel representation {signed}",
+            f"{sign} pixel representation",
             hint=DAMAGED,
         )
     dtype: np.dtype[np.generic] = np.dtype(f"{order}{'i' if signed else 'u'}{allocated // 8}")
@@ -117,8 +118,11 @@ def _check_native(one: Slice, layout: Storage) -> int:
         )
     end = place.offset + place.length
     rest = size - end
-    if rest > 8 and one.header.entry.read(end, 4) in _TRAILERS:
+    follows = one.header.entry.read(end, 4) if rest > 8 else b""
+    if follows in _TRAILERS:
         rest = 0  # padding or a signature, as the standard has it
+    elif follows[:2] == (b"\x7f\xe0" if one.header.big_endian else b"\xe0\x7f"):
+        raise DataError(f"{one.name}: two elements of pixels", hint=DAMAGED)
     return place.length - needed + rest
 
 
