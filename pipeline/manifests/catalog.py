@@ -244,5 +244,6 @@ def _is_pictures(raw: dict[str, Any]) -> bool:
         if isinstance(first, list):
             first = first[0]
         else:
-            first = first.get("images") or first.get("image") or first.get("dicom")
+            keys = ("images", "image", "dicom", "picture")
+            first = next(first[key] for key in keys if first.get(key))
     return str(first).lower().endswith(PICTURES)

@@ -1,28 +1,31 @@
 """Writes a manifest for one's own files: integers read, the modality guessed, patients divided."""
 
-import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from pipeline.errors import DataError, InvalidValueError
-from pipeline.io import atomic_path, kind_of, read_header, read_label
-from pipeline.manifests.catalog import load_manifest
-from pipeline.manifests.dealing import deal_folds, deal_parts
+from pipeline.errors import DataError
+from pipeline.io import kind_of, read_header
+from pipeline.manifests.dataset_facts import DatasetFacts, read_dataset_facts
+from pipeline.manifests.draft_entries import divided
+from pipeline.manifests.draft_labels import JPEG, Naming, name_labels
+from pipeline.manifests.label import load_label
 from pipeline.manifests.manifest import Case
 from pipeline.manifests.modality import canonical_modality, guess_modality
 from pipeline.manifests.pairing import Pair, Pairing, pair_files
 from pipeline.manifests.patient import PatientRule
 from pipeline.manifests.place import SCHEMA, manifests_dir
-from pipeline.manifests.schema import check_schema, read_json
+from pipeline.manifests.schema import check_schema
 from pipeline.progress import progress
 
-MOST_LABELS = 200  # more integers than this are numbered objects, not classes
-SUBJECT = r"(sub-[A-Za-z0-9]+)"  # BIDS
+MOST_LABELS: Final = 200  # more integers than this are numbered objects, not classes
+SUBJECT: Final = r"(sub-[A-Za-z0-9]+)"  # BIDS
+WHITE: Final = 255
 
 
 @dataclass(slots=True)
@@ -42,17 +45,34 @@ class Draft:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a user may say about a draft.
+
+    Args:
+        name: Name of the set; None: that of the manifest's file.
+        modality: One, or with commas one a channel; None: from headers, names or values.
+        patient: Regular expression with one group over the id; None: BIDS subjects, else every
+            case is its own patient.
+        folds: Number of folds; None: parts train, val and test.
+        seed: Draws the parts or the folds.
+        only: Pattern that images must match.
+        structures: Structures of drawings to take, the strongest first; None: all.
+        threshold: Grey level from which on a JPEG mask is foreground.
+    """
+
+    name: str | None = None
+    modality: str | None = None
+    patient: str | None = None
+    folds: int | None = None
+    seed: int = 0
+    only: str | None = None
+    structures: Sequence[str] | None = None
+    threshold: float | None = None
+
+
 def draft_manifest(
-    images: Path,
-    labels: Path | None,
-    output: Path,
-    *,
-    name: str | None = None,
-    modality: str | None = None,
-    patient: str | None = None,
-    folds: int | None = None,
-    seed: int = 0,
-    quiet: bool = False,
+    images: Path, labels: Path | None, output: Path, wishes: Wishes | None = None, *, quiet: bool
 ) -> Draft:
     """Pair images and labels, read the labels, and divide the patients.
 
@@ -60,111 +80,63 @@ def draft_manifest(
         images: Folder of the images, or of both.
         labels: Folder of the labels; None: they lie with the images.
         output: Where the manifest will lie; paths below that folder are written relative to it.
-        name: Name of the set; None: that of `output`.
-        modality: None: guessed from header and intensities.
-        patient: Regular expression with one group over the id; None: BIDS subjects, else every
-            case is its own patient.
-        folds: Number of folds; None: parts train, val and test.
-        seed: Draws the parts or the folds.
+        wishes: What the user says about it.
         quiet: No progress bar.
 
     Raises:
         DataError: Nothing fits, no label can be read, or labels are numbered objects.
         InvalidValueError: More folds than patients.
     """
-    pairing = pair_files(images.absolute(), labels.absolute() if labels else None)
-    values = _read_values(pairing, quiet=quiet)
-    notes: list[str] = []
-    rule = _patient_rule(pairing.pairs, patient, output, notes)
+    wishes = wishes or Wishes()
+    images, labels = images.absolute(), labels.absolute() if labels else None
+    pairing = pair_files(images, labels, wishes.only)
+    naming = name_labels(pairing, wishes.structures, wishes.threshold)
+    values = _read_values(pairing, naming, output, quiet=quiet)
+    facts = read_dataset_facts(images)
+    notes = pairing.notes
+    rule = _patient_rule(pairing.pairs, wishes.patient, output, notes)
     cases = [
-        Case(p.id, p.images if len(p.images) > 1 else p.images[0], p.label, rule(p.id))
+        Case(
+            p.id,
+            p.images if len(p.images) > 1 else p.images[0],
+            naming.label_of(p, output),
+            rule(p.id),
+            series=p.series,
+        )
         for p in pairing.pairs
     ]
     content: dict[str, Any] = {
-        "name": name or re.sub(r"[^A-Za-z0-9_.-]+", "_", output.stem).lstrip("_.-") or "own",
-        "modality": _modality(modality, pairing.pairs, output, notes),
-        "labels": {f"label_{value}": value for value in sorted(values)},
+        "name": wishes.name or re.sub(r"[^A-Za-z0-9_.-]+", "_", output.stem).lstrip("_.-") or "own",
+        "modality": _modality(wishes.modality, pairing.pairs, output, facts, notes),
+        **_named(values, naming, facts, notes),
     }
-    counts = ", ".join(f"{value} in {values[value]}" for value in sorted(values))
-    notes.append(f"labels are named by their integers (cases with each: {counts}); rename them")
-    content |= _divided(cases, output.absolute().parent, folds, seed, notes)
+    folder = output.absolute().parent
+    content |= divided(cases, naming.raw, folder, wishes.folds, wishes.seed, notes)
     check_schema(content, output, manifests_dir() / SCHEMA)
     return Draft(content, cases, pairing.left, notes)
 
 
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Refuse to overwrite, before any work is done.
-
-    Raises:
-        InvalidValueError: The file is there and `force` is not.
-    """
-    if path.exists() and not force:
-        raise InvalidValueError(f"{path} exists", hint="choose another name, or give --force")
-
-
-def write_manifest(content: dict[str, Any], path: Path, *, force: bool = False) -> None:
-    """Write a manifest, whole or not at all.
-
-    Raises:
-        InvalidValueError: The file is there and `force` is not.
-    """
-    refuse_existing(path, force=force)
-    with atomic_path(path) as draft:
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        draft.write_text(text + "\n", encoding="utf-8")
-
-
-def add_folds(path: Path, folds: int, seed: int = 0, *, force: bool = False) -> list[int]:
-    """Write folds by patient into a manifest; `test` cases and cases without label stay out.
-
-    Returns:
-        The number of cases that each fold holds out.
-
-    Raises:
-        DataError: The manifest is not right.
-        InvalidValueError: It has folds and `force` is not given, or has fewer patients than folds.
-    """
-    manifest = load_manifest(path)
-    if manifest.folds and not force:
-        raise InvalidValueError(
-            f"{path} has {len(manifest.folds)} folds", hint="replace them with --force"
-        )
-    raw = read_json(manifest.path)
-    cases = [case for case in manifest.cases if case.label and case.part != "test"]
-    held_out = deal_folds(cases, folds, seed)
-    entries: list[dict[str, list[str]]] = [{"val": ids} for ids in held_out]
-    if any(case.part == "val" for case in cases):  # all but the held-out ones train
-        for entry in entries:
-            entry["train"] = [case.id for case in cases if case.id not in entry["val"]]
-    for key in ("training", "validation"):  # a case's own number of a fold would say otherwise
-        for case in raw.get(key, ()):
-            if isinstance(case, dict):
-                case.pop("fold", None)
-    write_manifest({**raw, "folds": entries}, manifest.path, force=True)
-    return [len(ids) for ids in held_out]
-
-
-def _read_values(pairing: Pairing, *, quiet: bool) -> Counter[int]:
+def _read_values(pairing: Pairing, naming: Naming, output: Path, *, quiet: bool) -> Counter[int]:
     """How many cases have each integer; pairs that do not fit each other are left alone."""
     values: Counter[int] = Counter()
     kept = []
     for pair in progress(pairing.pairs, "reading labels", quiet=quiet):
-        file = pair.label
+        label = naming.label_of(pair, output)
+        file = label if isinstance(label, Path) else pair.images[0]
         try:
-            label = read_label(file)
+            volume = load_label(label)
             for file in pair.images:
-                shape = read_header(file).shape
-                if shape != label.shape:
-                    raise DataError(f"its shape is {shape}, its label's {label.shape}", hint="")
+                shape = read_header(file, series=pair.series).shape
+                if shape != volume.shape:
+                    raise DataError(f"its shape is {shape}, its label's {volume.shape}", hint="")
         except DataError as error:
-            pairing.left.append((file, error.line().rstrip("; ")))
+            pairing.leave(file, error.line().rstrip("; "))
             continue
         kept.append(pair)
-        values.update(int(value) for value in np.unique(label.array) if value)
+        values.update(int(value) for value in np.unique(volume.array) if value)
     pairing.pairs = kept
     if not values:
-        what = "every label is empty" if kept else f"no label fits: {pairing.left[-1][1]}"
-        raise DataError(what, hint="give the folder of the label maps")
+        raise _no_values(pairing)
     if len(values) > MOST_LABELS or max(values) > 65535 or min(values) < 0:
         raise DataError(
             f"the labels hold {len(values)} different integers, {min(values)} to {max(values)}",
@@ -173,26 +145,84 @@ def _read_values(pairing: Pairing, *, quiet: bool) -> Counter[int]:
     return values
 
 
+def _no_values(pairing: Pairing) -> DataError:
+    """The error of a set without a single label, with the last reason."""
+    if pairing.pairs:
+        return DataError("every label is empty", hint="give the folder of the label maps")
+    file, reason = pairing.left[-1]
+    hint = "mend the first of them, or give other folders"
+    if file.suffix.lower() in JPEG:
+        hint = "save the masks as PNG, or cut them at a grey level: --threshold 128"
+    return DataError(f"no label fits: {reason}", hint=hint)
+
+
+def _named(
+    values: Counter[int], naming: Naming, facts: DatasetFacts | None, notes: list[str]
+) -> dict[str, Any]:
+    """Labels, regions or colours as JSON, and notes on what is odd about them."""
+    counts = ", ".join(f"{value} in {values[value]}" for value in sorted(values))
+    notes.append(f"cases with each label: {counts}")
+    if naming.labels:
+        _tell_absent(naming.labels, values, notes)
+        return {"labels": naming.labels} | ({"colours": naming.colours} if naming.colours else {})
+    if facts is not None and facts.regions:
+        covered = {value for group in facts.regions.values() for value in group}
+        if covered >= set(values):
+            notes.append(f"the regions are those of {facts.file}")
+            return {"regions": facts.regions}
+    labels = dict(facts.labels) if facts is not None else {}
+    if labels and facts is not None:
+        notes.append(f"the labels' names are those of {facts.file}")
+        _tell_absent(labels, values, notes)
+    unnamed = sorted(set(values) - set(labels.values()))
+    if unnamed:
+        labels |= {f"label_{value}": value for value in unnamed}
+        names = ", ".join(f"label_{value}" for value in unnamed)
+        notes.append(f"named by their integers: {names}; rename them")
+    skipped = sorted(set(range(1, max(values))) - set(values) - set(labels.values()))
+    if skipped and max(values) != WHITE:
+        shown = ", ".join(map(str, skipped[:10])) + (", ..." if len(skipped) > 10 else "")
+        notes.append(f"no label has the integer {shown}: kept as it is, each label is one class")
+    return {"labels": labels}
+
+
+def _tell_absent(labels: dict[str, int], values: Counter[int], notes: list[str]) -> None:
+    """Name the labels that no case has: nothing can be learnt of them."""
+    absent = [name for name, integer in labels.items() if integer not in values]
+    if absent:
+        notes.append(f"declared, but in no case: {', '.join(absent)}; take them out")
+
+
 def _modality(
-    given: str | None, pairs: list[Pair], output: Path, notes: list[str]
+    given: str | None,
+    pairs: Sequence[Pair],
+    output: Path,
+    facts: DatasetFacts | None,
+    notes: list[str],
 ) -> str | list[str]:
     """One modality, or one for each channel of a volume."""
     first = pairs[0]
     channels = len(first.images)
     if channels == 1 and kind_of(first.images[0]) != "picture":
-        channels = read_header(first.images[0]).channels
+        channels = read_header(first.images[0], series=first.series).channels
     if given:
         found = [canonical_modality(word, output) for word in given.split(",")]
         found = found * channels if len(found) == 1 else found
-    elif len(first.images) > 1:
-        found = [guess_modality([pair.images[c] for pair in pairs], notes) for c in range(channels)]
+    elif facts is not None and len(facts.modalities) == channels:
+        found = list(facts.modalities)
+        notes.append(f"the modality is that of {facts.file}")
     else:
-        found = [guess_modality([pair.images[0] for pair in pairs], notes)] * channels
+        files = len(first.images)
+        guessed = [
+            guess_modality([(pair.images[c], pair.series) for pair in pairs], notes)
+            for c in range(files)
+        ]
+        found = guessed if files > 1 else guessed * channels
     return found if len(found) > 1 else found[0]
 
 
 def _patient_rule(
-    pairs: list[Pair], expression: str | None, output: Path, notes: list[str]
+    pairs: Sequence[Pair], expression: str | None, output: Path, notes: list[str]
 ) -> PatientRule:
     """The given rule, BIDS's where all ids follow it, else every case for itself."""
     if expression is None and all(re.match(SUBJECT, pair.id) for pair in pairs):
@@ -203,46 +233,3 @@ def _patient_rule(
             "every case counts as its own patient; where one has several, give --patient EXPRESSION"
         )
     return PatientRule(expression, 1, output)
-
-
-def _divided(
-    cases: list[Case], folder: Path, folds: int | None, seed: int, notes: list[str]
-) -> dict[str, Any]:
-    """The lists of cases, and the folds where they were asked for."""
-    if folds is not None:
-        held_out = deal_folds(cases, folds, seed)
-        notes.append(f"{folds} folds hold out {', '.join(str(len(ids)) for ids in held_out)} cases")
-        entries = [_entry(case, folder) for case in cases]
-        return {"training": entries, "folds": [{"val": ids} for ids in held_out]}
-    parts = deal_parts(cases, seed)
-    placed = [replace(case, part=parts[case.id]) for case in cases]
-    lists = {"training": "train", "validation": "val", "testing": "test"}
-    found = {
-        key: [_entry(case, folder) for case in placed if case.part == part]
-        for key, part in lists.items()
-    }
-    counted = Counter(parts.values())
-    notes.append(
-        f"{counted['train']} cases train, {counted['val']} choose the weights (val), "
-        f"{counted['test']} are only reported (test)"
-    )
-    if not counted["test"]:
-        notes.append("there is one patient only, so nothing can be held out")
-    return {key: entries for key, entries in found.items() if entries}
-
-
-def _entry(case: Case, folder: Path) -> dict[str, Any]:
-    """A case as JSON; paths below `folder` relative to it."""
-    images = [_written(path, folder) for path in case.images]
-    return {
-        "id": case.id,
-        "image": images if len(images) > 1 else images[0],
-        "label": _written(case.label, folder) if case.label else None,
-        "patient": case.patient,
-    }
-
-
-def _written(path: Path, folder: Path) -> str:
-    """A path as the manifest has it."""
-    inside = path.is_relative_to(folder)
-    return (path.relative_to(folder) if inside else path).as_posix()

@@ -1,53 +1,37 @@
 """Finds which label belongs to which image in a folder that was not arranged for us."""
 
-import re
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Final
 
 from pipeline.errors import DataError
-from pipeline.io import kind_of
-from pipeline.manifests.cases import distinct_names, stem
+from pipeline.manifests.found import Found, Pair, Pairing, find_images, matching
+from pipeline.manifests.pairing_bids import is_bids, pair_bids
+from pipeline.manifests.pairing_cases import pair_case_folders
+from pipeline.manifests.pairing_drawn import is_drawn, pair_drawings
+from pipeline.manifests.pairing_names import divide_by_name, pair_by_name
 
-_CHANNEL = re.compile(r"(.+)_(\d{4})")
-_LABEL_ENDING = re.compile(r"[_-](mask|masks|label|labels|seg|segmentation|gt)$", re.IGNORECASE)
+__all__ = ["Pair", "Pairing", "pair_files"]
 
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """An image, one file a channel or a DICOM folder, and its label."""
-
-    id: str
-    images: tuple[Path, ...]
-    label: Path
-
-
-@dataclass(slots=True)
-class Pairing:
-    """What was paired, and what was left alone with the reason."""
-
-    pairs: list[Pair] = field(default_factory=list)
-    left: list[tuple[Path, str]] = field(default_factory=list)
+HALVES: Final = (
+    ("imagesTr", "labelsTr"),
+    *((images, labels) for images in ("images", "image", "imgs", "img", "scans", "train")
+      for labels in ("labels", "label", "masks", "mask", "train_masks", "segmentations", "gt")),
+)  # fmt: skip
+TEST_FOLDERS: Final = ("imagests", "test")
 
 
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """The files of one image and the stem that its label should have."""
+def pair_files(images: Path, labels: Path | None = None, only: str | None = None) -> Pairing:
+    """Pair images and labels by the layouts that people have.
 
-    key: str
-    files: tuple[Path, ...]
-
-
-def pair_files(images: Path, labels: Path | None = None) -> Pairing:
-    """Pair images and labels by their names' stems.
-
-    A label may end in `_mask`, `_label`, `_seg` or `_gt`; images that end in `_0000`, `_0001`
-    are channels of one case; a folder that holds DICOM files is one image; a folder with
-    `imagesTr` and `labelsTr` needs no second one. Subfolders are searched.
+    Series with an RTSTRUCT or SEG; names of BIDS; a folder a case; else names: a label is called
+    like its image or ends in `_mask`, `_label`, `_seg` or `_gt`, and images that end in `_0000`,
+    `_0001` are channels of one case. A folder with `imagesTr` and `labelsTr`, `images` and
+    `masks`, or the like needs no second one. Subfolders are searched.
 
     Args:
         images: Folder of the images, or of both.
         labels: Folder of the labels; None: they lie with the images.
+        only: Pattern that images must match, as `*_T1w*`.
 
     Raises:
         DataError: A folder is missing, holds nothing that is read, or nothing fits.
@@ -55,128 +39,76 @@ def pair_files(images: Path, labels: Path | None = None) -> Pairing:
     for folder in (images, labels):
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder} is no folder", hint="give the folder of the images")
-    if labels is None and (images / "imagesTr").is_dir() and (images / "labelsTr").is_dir():
-        images, labels = images / "imagesTr", images / "labelsTr"
     result = Pairing()
+    whole = images
     if labels is None:
-        image_files, label_files = _divide(_walk(images, result))
-        label_root = images
-    else:
-        label_files = _walk(labels, result)
+        images, labels = _halves(images)
+    if labels is not None and images != whole:
+        _tell_others(whole, (images, labels), result)
+    found = find_images(images, result)
+    there = None if labels is None else find_images(labels, result)
+    if labels is not None and there is not None:
         inside = labels.resolve()
-        image_files = [p for p in _walk(images, result) if not p.resolve().is_relative_to(inside)]
-        label_root = labels
-    if not image_files:
+        for paths in (found.images, found.drawings):
+            paths[:] = [path for path in paths if not path.resolve().is_relative_to(inside)]
+    wanted = matching(found.images, images, only)
+    if not wanted:
         raise DataError(
-            f"no image in {images}",
+            f"no image{f' that matches {only}' if only else ''} in {images}",
             hint="images are .nii.gz, .nii, PNG, JPEG, TIFF or DICOM folders",
         )
-    _match(_channels(image_files), label_files, result, (images, label_root))
+    _pair((images, labels or images), found, there, (wanted, only), result)
     if not result.pairs:
         raise DataError(
-            f"none of {len(image_files)} images in {images} has a label"
+            f"none of {len(wanted)} images in {images} has a label"
             + (f" in {labels}" if labels else " beside it"),
             hint="give the folder of the labels second; a label has the name of its image",
         )
     return result
 
 
-def _walk(folder: Path, result: Pairing) -> list[Path]:
-    """Readable files and DICOM folders below `folder`, sorted; the rest is left alone."""
-    found: list[Path] = []
-    if kind_of(folder) == "dicom":
-        return [folder]
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        kind = kind_of(path)
-        if path.is_dir() and kind is None:
-            found += _walk(path, result)
-        elif kind is None:
-            result.left.append((path, "no image that is read here"))
-        elif kind == "dicom" and path.is_file():
-            result.left.append((path, "a single DICOM file; a series is given by its folder"))
-        else:
-            found.append(path)
-    return found
-
-
-def _divide(files: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Images and labels of one folder: a label is called like an image, with an ending."""
-    stems = {stem(path.name) for path in files}
-    stems |= {match[1] for text in stems if (match := _CHANNEL.fullmatch(text))}
-    labels = [path for path in files if _bare(path) != stem(path.name) and _bare(path) in stems]
-    return [path for path in files if path not in labels], labels
-
-
-def _bare(path: Path) -> str:
-    """A label's stem without the ending that says so."""
-    return _LABEL_ENDING.sub("", stem(path.name))
-
-
-def _channels(files: list[Path]) -> list[_Image]:
-    """Images; files of one folder that differ in `_0000`, `_0001` only become one."""
-    groups: dict[Path, list[Path]] = defaultdict(list)
-    for path in files:
-        match = None if path.is_dir() else _CHANNEL.fullmatch(stem(path.name))
-        groups[path.parent / match[1] if match else path].append(path)
-    result = []
-    for key, members in groups.items():
-        match = _CHANNEL.fullmatch(stem(members[0].name))
-        if match and match[2] == "0000" and key != members[0]:
-            result.append(_Image(key.name, tuple(members)))
-        else:
-            result += [_Image(stem(path.name), (path,)) for path in members]
-    return result
-
-
-def _match(
-    images: list[_Image], labels: list[Path], result: Pairing, roots: tuple[Path, Path]
+def _pair(
+    roots: tuple[Path, Path],
+    found: Found,
+    there: Found | None,
+    choice: tuple[list[Path], str | None],
+    result: Pairing,
 ) -> None:
-    """Give each image its label; where several could be meant, none is taken."""
-    find = _LabelFinder(images, labels, roots)
-    chosen: list[tuple[_Image, Path]] = []
-    for image in images:
-        label = find(image)
-        if isinstance(label, Path):
-            chosen.append((image, label))
-        else:
-            result.left += [(path, label) for path in image.files]
-    taken = {label for _, label in chosen}
-    for path in labels:
-        if path not in taken:
-            reason = "a DICOM folder among the labels" if path.is_dir() else "a label of no image"
-            result.left.append((path, reason))
-    places = [image.files[0].parent.relative_to(roots[0].parent).parts[1:] for image, _ in chosen]
-    ids = distinct_names(
-        [PurePosixPath(*at, image.key) for at, (image, _) in zip(places, chosen, strict=True)]
-    )
-    result.pairs = [Pair(n, i.files, label) for n, (i, label) in zip(ids, chosen, strict=True)]
+    """Pair by the first layout that fits; `choice` is the wanted images and their pattern."""
+    wanted, only = choice
+    labels = None if there is None else there.images
+    drawings = [*found.drawings, *(there.drawings if there else [])]
+    if is_drawn(wanted, drawings):
+        pair_drawings(wanted, drawings, roots[0], result)
+        for path in labels or []:
+            result.leave(path, "no RTSTRUCT or SEG, as the other labels are")
+    elif is_bids([*found.images, *(labels or [])]):
+        pair_bids(found.images, labels, wanted, result)
+    elif labels is not None:
+        pair_by_name(wanted, labels, roots, result)
+    elif not pair_case_folders(roots[0], result, only):
+        files, labels = divide_by_name(found.images)
+        pair_by_name([path for path in files if path in wanted], labels, roots, result)
 
 
-class _LabelFinder:
-    """Labels by name: first those called exactly like the image, then those with an ending."""
+def _halves(folder: Path) -> tuple[Path, Path | None]:
+    """The folders of images and labels inside one that holds both, by their usual names."""
+    inside = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    for images, labels in HALVES:
+        if images.lower() in inside and labels.lower() in inside:
+            return inside[images.lower()], inside[labels.lower()]
+    return folder, None
 
-    def __init__(self, images: list[_Image], labels: list[Path], roots: tuple[Path, Path]) -> None:
-        self.roots = roots
-        self.names = Counter(image.key for image in images)
-        self.places = Counter((image.files[0].parent, image.key) for image in images)
-        self.exact: dict[str, list[Path]] = defaultdict(list)
-        self.ended: dict[str, list[Path]] = defaultdict(list)
-        for path in labels:
-            if not path.is_dir():
-                self.exact[stem(path.name)].append(path)
-                self.ended[_bare(path)].append(path)
 
-    def __call__(self, image: _Image) -> Path | str:
-        """The label of an image, or the reason why it has none."""
-        if self.places[image.files[0].parent, image.key] > 1:
-            return "several images of that name in one folder"
-        found = self.exact.get(image.key) or self.ended.get(image.key) or []
-        if len(found) > 1 or self.names[image.key] > 1:
-            place = image.files[0].parent.relative_to(self.roots[0])
-            same = [path for path in found if path.parent.relative_to(self.roots[1]) == place]
-            if found and len(same) != 1:
-                return "no single label of that name in its subfolder"
-            found = same
-        return found[0] if found else "no label of that name"
+def _tell_others(folder: Path, taken: tuple[Path, Path], result: Pairing) -> None:
+    """Say which halves of a folder were taken, and what else lies in it."""
+    images, labels = taken
+    result.notes.append(f"images are those of {images.name}, labels those of {labels.name}")
+    for path in sorted(folder.iterdir()):
+        if path in taken or not path.is_dir() or path.name.startswith("."):
+            continue
+        count = len(find_images(path).images)
+        if count and path.name.lower() in TEST_FOLDERS:
+            result.leave(path, f"{count} images without labels; predict them with a trained model")
+        elif count:
+            result.leave(path, f"{count} files beside {images.name} and {labels.name}")

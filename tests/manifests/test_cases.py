@@ -108,14 +108,3 @@ def test_a_patient_rule_that_does_not_work_is_refused(
 def test_a_pattern_that_matches_nothing_names_the_folders(write: Write, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no file matches images/\*\.nii\.gz in .*data/set"):
         load_manifest(write(training=None, cases={"images": "images/*.nii.gz"}))
-
-
-@pytest.mark.parametrize(
-    ("label", "word"),
-    [({"rtstruct": "RS.dcm", "structures": ["GTV"]}, "RTSTRUCT"), ({"seg": "s.dcm"}, "SEG")],
-)
-def test_a_label_in_dicom_is_not_supported_yet_and_says_so(
-    write: Write, label: dict[str, object], word: str
-) -> None:
-    with pytest.raises(DataError, match=f'case "a" .* DICOM {word} .*not supported yet'):
-        load_manifest(write(training=[{"image": "a.nii.gz", "label": label}]))

@@ -73,3 +73,46 @@ def test_another_seed_deals_otherwise() -> None:
 def test_folds_that_cannot_be_are_refused(folds: int, words: str) -> None:
     with pytest.raises(InvalidValueError, match=words):
         deal_folds(cases("a", "b", "c"), folds)
+
+
+def test_folds_share_each_label_as_evenly_as_patients_allow() -> None:
+    some = cases(*(f"p{n:02d}" for n in range(20)))
+    rare = {case.id for case in some[:5]}
+    common = {case.id for case in some[3:15]}
+    present = {
+        case.id: {*(["rare"] if case.id in rare else []), *(["c"] if case.id in common else [])}
+        for case in some
+    }
+    for seed in range(5):
+        folds = deal_folds(some, 5, seed, present)
+        assert [len(fold) for fold in folds] == [4] * 5
+        assert [len(rare.intersection(fold)) for fold in folds] == [1] * 5
+        assert sorted(len(common.intersection(fold)) for fold in folds) == [2, 2, 2, 3, 3]
+
+
+def test_labels_follow_whole_patients() -> None:
+    some = cases(*"aaabbbccddeeff")
+    present = {case.id: {"x"} for case in some if case.patient in "ab"}
+    folds = deal_folds(some, 2, 0, present)
+    patients = [{name[0] for name in fold} for fold in folds]
+    assert not patients[0] & patients[1]
+    assert sorted(len({"a", "b"} & fold) for fold in patients) == [1, 1]
+    assert [len(fold) for fold in folds] == [7, 7]
+
+
+def test_neither_the_order_of_cases_nor_of_labels_changes_the_folds() -> None:
+    some = cases(*"abcdefghij")
+    present = {case.id: {"x", "y"} if n % 3 else {"z"} for n, case in enumerate(some)}
+    backward = {key: sorted(present[key], reverse=True) for key in reversed(present)}
+    first = deal_folds(some, 3, 1, present)
+    again = deal_folds([*reversed(some)], 3, 1, backward)
+    assert [set(fold) for fold in first] == [set(fold) for fold in again]
+
+
+def test_a_known_division_stays_what_it_is() -> None:
+    some = [Case(n, Path("x.nii"), Path("x.nii"), n) for n in "abcdefgh"]
+    present = {n: {"lesion"} for n in "adh"}
+    order = sorted("abcdefgh", key=lambda n: hashlib.sha256(f"0:{n}".encode()).hexdigest())
+    first = [n for n in order if n in present]
+    folds = deal_folds(some, 3, 0, present)
+    assert [next(n for n in fold if n in present) for fold in folds] == first

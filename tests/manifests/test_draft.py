@@ -10,7 +10,9 @@ from PIL import Image
 
 from pipeline.errors import DataError, InvalidValueError, PipelineError
 from pipeline.manifests import load_manifest
-from pipeline.manifests.draft import add_folds, draft_manifest, write_manifest
+from pipeline.manifests.draft import Draft, Wishes, draft_manifest
+from pipeline.manifests.draft_entries import write_manifest
+from pipeline.manifests.folding import add_folds
 
 Volume = Callable[..., None]
 
@@ -39,8 +41,12 @@ def ten(volume: Volume, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def draft(root: Path, **options: Any) -> tuple[dict[str, Any], list[str]]:
-    made = draft_manifest(root / "i", root / "l", root / "own set.json", **options)
+def drafted(images: Path, labels: Path | None, output: Path, **wishes: Any) -> Draft:
+    return draft_manifest(images, labels, output, Wishes(**wishes), quiet=True)
+
+
+def draft(root: Path, **wishes: Any) -> tuple[dict[str, Any], list[str]]:
+    made = drafted(root / "i", root / "l", root / "own set.json", **wishes)
     write_manifest(made.content, root / "own set.json", force=True)
     return made.content, made.notes
 
@@ -59,7 +65,7 @@ def test_a_draft_is_a_manifest_that_loads_and_moves_with_its_folder(ten: Path) -
 
 
 def test_files_outside_the_manifests_folder_are_written_as_absolute_paths(ten: Path) -> None:
-    made = draft_manifest(ten / "i", ten / "l", ten / "elsewhere" / "set.json")
+    made = drafted(ten / "i", ten / "l", ten / "elsewhere" / "set.json")
     assert made.content["training"][0]["image"].startswith(f"{ten}/i/")
 
 
@@ -141,7 +147,7 @@ def test_a_label_of_another_shape_or_kind_is_left_alone_with_the_reason(
 ) -> None:
     volume("l/P1a.nii.gz", 1, shape=(4, 3, 3))
     (ten / "l/P2a.nii.gz").write_bytes(b"no gzip")
-    made = draft_manifest(ten / "i", ten / "l", ten / "set.json")
+    made = drafted(ten / "i", ten / "l", ten / "set.json")
     reasons = {path.name: reason for path, reason in made.left}
     assert set(reasons) == {"P1a.nii.gz", "P2a.nii.gz"}
     assert "(4, 3, 2), its label's (4, 3, 3)" in reasons["P1a.nii.gz"]
@@ -184,7 +190,7 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
 def test_added_folds_leave_the_test_cases_out_and_train_on_val(ten: Path) -> None:
     draft(ten, patient=r"(P\d)")
     path = ten / "own set.json"
-    assert add_folds(path, 4) == [4, 4, 4, 4]
+    assert add_folds(path, 4).sizes == (4, 4, 4, 4)
     manifest = load_manifest(path)
     test = {case.id for case in manifest.part("test")}
     for fold in range(4):
@@ -198,5 +204,5 @@ def test_folds_that_are_there_are_replaced_only_when_forced(ten: Path) -> None:
     path = ten / "own set.json"
     with pytest.raises(InvalidValueError, match="has 2 folds"):
         add_folds(path, 5)
-    assert len(add_folds(path, 5, force=True)) == 5
+    assert len(add_folds(path, 5, force=True).sizes) == 5
     assert len(load_manifest(path).folds) == 5
