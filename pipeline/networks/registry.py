@@ -1,15 +1,13 @@
 """Building a network of the table by its name, with its options checked."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
 from typing import Any, Final
 
-from pipeline.contract import SPATIAL_DIMS, Network
+from pipeline.contract import Network
 from pipeline.errors import InvalidValueError, UnknownNameError
 from pipeline.networks.initialisation import initialise
-from pipeline.networks.table import NETWORKS, NetworkRow
+from pipeline.networks.table import NETWORKS, PRESETS, SPATIAL_DIMS, NetworkRow, near, row_of
 
 __all__ = [
     "NETWORKS",
@@ -17,11 +15,12 @@ __all__ = [
     "build_network",
     "network_class",
     "network_options",
+    "option_defaults",
     "preset_names",
     "preset_options",
 ]
 
-PRESETS: Final = ("compact", "full")
+PLANNED: Final = ("norm", "strides", "kernels")  # what a plan sets of a network that has it
 
 
 def build_network(
@@ -52,8 +51,9 @@ def build_network(
     for option in options:
         if option not in known:
             names = [*known, "initialisation"]
-            raise UnknownNameError(f"{name} has no option {option!r}", hint=_near(option, names))
+            raise UnknownNameError(f"{name} has no option {option!r}", hint=near(option, names))
     built = network(spatial_dims, in_channels, out_channels, **options)
+    built.built_with = options
     if initialisation is not None:
         initialise(built, initialisation)
     return built
@@ -65,7 +65,7 @@ def network_class(name: str) -> type[Network]:
     Raises:
         UnknownNameError: No row is called `name`.
     """
-    module, _, attribute = _row(name).target.partition(":")
+    module, _, attribute = row_of(name).target.partition(":")
     network: type[Network] = getattr(import_module(module), attribute)
     return network
 
@@ -79,14 +79,24 @@ def network_options(name: str) -> tuple[str, ...]:
     return tuple(signature(network_class(name)).parameters)[3:]  # after dims and channels
 
 
-def preset_names(name: str) -> tuple[str, ...]:
-    """Return the names of the options that presets and plans set: sizes, and the norm if any.
+def option_defaults(name: str) -> dict[str, Any]:
+    """Return the options that a network takes, with their defaults: as published.
 
     Raises:
         UnknownNameError: No row is called `name`.
     """
-    sizes = {option for options in _row(name).compact for option in options}
-    return tuple(o for o in network_options(name) if o in sizes or o == "norm")
+    parameters = signature(network_class(name)).parameters
+    return {option: parameters[option].default for option in network_options(name)}
+
+
+def preset_names(name: str) -> tuple[str, ...]:
+    """Return the names of the options that presets and plans set: sizes, norm, strides, kernels.
+
+    Raises:
+        UnknownNameError: No row is called `name`.
+    """
+    sizes = {option for options in row_of(name).compact for option in options}
+    return tuple(o for o in network_options(name) if o in sizes or o in PLANNED)
 
 
 def preset_options(name: str, preset: str, spatial_dims: int) -> dict[str, Any]:
@@ -96,23 +106,10 @@ def preset_options(name: str, preset: str, spatial_dims: int) -> dict[str, Any]:
         UnknownNameError: No such network or preset.
         InvalidValueError: `spatial_dims` is neither 2 nor 3.
     """
-    row, defaults = _row(name), signature(network_class(name)).parameters
+    row, defaults = row_of(name), option_defaults(name)
     if preset not in PRESETS:
-        raise UnknownNameError(f"no preset {preset!r}", hint=_near(preset, PRESETS))
+        raise UnknownNameError(f"no preset {preset!r}", hint=near(preset, PRESETS))
     if spatial_dims not in SPATIAL_DIMS:
         raise InvalidValueError(f"spatial_dims is {spatial_dims}", hint="use 2 or 3")
-    published = {option: defaults[option].default for option in preset_names(name)}
+    published = {option: defaults[option] for option in preset_names(name)}
     return published if preset == "full" else {**published, **row.compact[spatial_dims - 2]}
-
-
-def _row(name: str) -> NetworkRow:
-    """Find a row, or say which names are near."""
-    if name not in NETWORKS:
-        raise UnknownNameError(f"no network {name!r}", hint=_near(name, NETWORKS))
-    return NETWORKS[name]
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest names; all where none is near."""
-    names = sorted(known)
-    return f"did you mean {', '.join(get_close_matches(name, names) or names)}?"

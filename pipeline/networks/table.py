@@ -1,7 +1,14 @@
 """The table of networks: a new one is a file beside this one and a row below."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
+
+from pipeline.errors import UnknownNameError
+
+PRESETS: Final = ("compact", "full")
+SPATIAL_DIMS: Final = (2, 3)
 
 SMALL_2D: Final = {"widths": (16, 32, 64, 128)}
 SMALL_3D: Final = {"widths": (8, 16, 32, 64)}
@@ -213,3 +220,20 @@ NETWORKS: Final = {
         (20_611_170, 31_189_410),
     ),
 }
+
+
+def row_of(name: str) -> NetworkRow:
+    """Return the row called `name`.
+
+    Raises:
+        UnknownNameError: There is none; the hint has the nearest ones.
+    """
+    if name not in NETWORKS:
+        raise UnknownNameError(f"no network {name!r}", hint=near(name, NETWORKS))
+    return NETWORKS[name]
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Suggest the names nearest to `name`; all where none is near."""
+    names = sorted(known)
+    return f"did you mean {', '.join(get_close_matches(name, names) or names)}?"

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from pipeline.planning.network import NetworkFacts
+
 
 def planned_spacing(
     spacing: Sequence[float], shape: Sequence[int], patch_voxels: int, context: int, dims: int
@@ -42,16 +44,25 @@ def planned_spacing(
 
 
 def planned_patch(
-    shape: Sequence[int], divisor: Sequence[int], patch_voxels: int
+    shape: Sequence[int], network: NetworkFacts, patch_voxels: float
 ) -> tuple[int, ...]:
-    """The largest patch of at most `patch_voxels`, shaped like `shape`, in steps of the divisor."""
-    patch = [math.ceil(n / d) * d for n, d in zip(shape, divisor, strict=True)]
+    """The largest patch of at most `patch_voxels`, shaped like `shape`, that the network takes.
+
+    It is never larger than the median case needs, but at least two voxels stand at the coarsest
+    level: a norm needs them.
+    """
+    wanted = [n + network.border for n in shape]
+    patch = list(network.next_size(wanted))
+    least = network.next_size([2 * step + network.offset for step in network.divisor])
     while math.prod(patch) > patch_voxels:
-        shrinkable = [i for i in range(len(patch)) if patch[i] > 2 * divisor[i]]
+        shrinkable = [i for i, n in enumerate(patch) if n > least[i]]
         if not shrinkable:
             break
-        widest = max(shrinkable, key=lambda i: (patch[i] / shape[i], patch[i]))
-        patch[widest] -= divisor[widest]
+        widest = max(shrinkable, key=lambda i: (patch[i] / wanted[i], patch[i]))
+        patch[widest] -= network.divisor[widest]
+    coarsest = [n // step for n, step in zip(patch, network.divisor, strict=True)]
+    if math.prod(coarsest) == 1 and network.divisor[0] > 1:
+        patch[0] += network.divisor[0]
     return tuple(patch)
 
 
@@ -60,27 +71,3 @@ def slice_axis(spacing: Sequence[float] | None, shape: Sequence[int]) -> int:
     if spacing is None:
         return 2
     return max(range(len(shape)), key=lambda i: (round(spacing[i], 3), i))
-
-
-def planned_interval(
-    cases: int, shape: Sequence[int], patch: Sequence[int], patches: int, *, sliced: bool
-) -> tuple[int, str]:
-    """Epochs between validations, so that these cost at most a tenth of the training.
-
-    Forward and backward of a training patch cost three forwards. A validation case is covered by
-    windows that overlap by half along each axis.
-
-    Args:
-        cases: Validation cases.
-        shape: The median case on the planned grid.
-        patch: Training patch and window.
-        patches: Training patches per epoch.
-        sliced: A 2D network walks through volumes.
-    """
-    if sliced:
-        volume = math.prod(shape) * 4
-    else:
-        windows = [math.ceil(2 * n / p) for n, p in zip(shape, patch, strict=True)]
-        volume = math.prod(windows) * math.prod(patch)
-    interval = max(1, math.ceil(cases * volume / (0.1 * 3 * patches * math.prod(patch))))
-    return interval, "validation costs at most a tenth of the training, by voxels computed"

@@ -20,3 +20,5 @@ class Overrides:
     class_weights: Sequence[float] | str | None = None
     augment: Mapping[str, Any] | bool | None = None
     val_interval: int | None = None
+    polarity: bool | None = None
+    contrast: str | None = None

@@ -16,7 +16,17 @@ def test_every_network_has_a_row_and_no_other() -> None:
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("name", ["unet", "unet_valid", "unet3d", "attunet", "nnunet", "unetr"])
 def test_what_is_stored_is_what_is_counted(name: str, dims: int) -> None:
-    assert read_costs()[name][dims - 2] == standard_cost(name, dims)
+    for preset, stored in read_costs()[name].items():
+        assert stored[dims - 2] == standard_cost(name, dims, preset)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_stored_count_is_the_published_one(name: str) -> None:
+    stored = read_costs()[name]["full"]
+    if name == "unetr":  # a token for each patch of the standard size, which has its position
+        assert stored[1].facts.parameters == NETWORKS[name].parameters[1]
+    else:
+        assert tuple(cost.facts.parameters for cost in stored) == NETWORKS[name].parameters
 
 
 def test_writing_again_writes_the_same_lines(

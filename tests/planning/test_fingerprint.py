@@ -14,7 +14,7 @@ from pipeline.errors import DataError
 from pipeline.io import write_nifti, write_picture
 from pipeline.manifests import Case, load_manifest
 from pipeline.planning import Fingerprint, fingerprint, read_case
-from pipeline.planning.fingerprint import ras_axes
+from pipeline.planning.measurement import measure_case, ras_axes
 
 AFFINE = np.diag([2.0, 3.0, 4.0, 1.0])
 Write = Callable[..., Path]
@@ -117,7 +117,7 @@ def test_a_second_look_comes_from_the_cache(write: Write, monkeypatch: pytest.Mo
     def never(case: Case) -> None:
         raise AssertionError(f"{case.id} was read again")
 
-    module = import_module("pipeline.planning.fingerprint")  # its name is also a function's
+    module = import_module("pipeline.planning.measurement")
     monkeypatch.setattr(module, "read_case", never)
     assert fingerprint(manifest) == first
 
@@ -232,3 +232,32 @@ def test_a_case_without_label_cannot_be_read_for_training(write: Write) -> None:
     case = load_manifest(write()).cases[0]
     with pytest.raises(DataError, match="x has no label"):
         read_case(Case("x", case.image, None, "p"))
+
+
+def test_volumes_have_no_polarity(write: Write) -> None:
+    assert fingerprint(load_manifest(write())).polarity is None
+
+
+def test_the_lowest_value_and_the_share_of_zeros_are_those_of_all_voxels(write: Write) -> None:
+    found = fingerprint(load_manifest(write())).intensity[0]
+    assert found.lowest == -100
+    assert found.zeros == 0
+    path = write()
+    for n in range(3):
+        image, _ = volume((10, 8, 6 + n), 50)
+        image[image == -100] = 0
+        write_nifti(path.parent / f"i{n}.nii.gz", image, AFFINE)
+        os.utime(path.parent / f"i{n}.nii.gz", (n, n))
+    found = fingerprint(load_manifest(path)).intensity[0]
+    assert (found.lowest, found.zeros) == (0, 0.8)
+
+
+def test_thousands_of_cases_share_the_memory_for_their_samples(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = load_manifest(write())
+    case = manifest.part("train")[0]
+    assert measure_case(case, manifest, 3).samples.shape[1] == 2 * 8 * 6
+    monkeypatch.setattr("pipeline.planning.measurement.SAMPLES", 20 * 1000)
+    few = measure_case(case, manifest, 1000).samples.shape[1]
+    assert 20 <= few < 40

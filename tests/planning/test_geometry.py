@@ -3,6 +3,7 @@ from math import ceil, prod
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.planning import NetworkFacts
 from pipeline.planning.geometry import planned_patch, planned_spacing, slice_axis
 
 SIZES = st.tuples(*[st.integers(1, 600)] * 3)
@@ -14,11 +15,17 @@ SPACINGS = st.tuples(*[st.floats(0.1, 10)] * 3)
 def test_a_patch_divides_and_is_never_larger_than_needed_nor_than_allowed(
     shape: tuple[int, int, int], steps: tuple[int, int, int], voxels: int
 ) -> None:
-    patch = planned_patch(shape, steps, voxels)
+    network = NetworkFacts(steps, steps, 0, 0, 1, 1000.0, 0, ())
+    patch = planned_patch(shape, network, voxels)
     assert all(n % s == 0 and n > 0 for n, s in zip(patch, steps, strict=True))
-    assert all(n <= ceil(m / s) * s for n, m, s in zip(patch, shape, steps, strict=True))
-    smallest = prod(min(2 * s, ceil(m / s) * s) for m, s in zip(shape, steps, strict=True))
+    needed = [max(1, ceil(m / s)) * s for m, s in zip(shape, steps, strict=True)]
+    if needed == list(steps):  # one voxel at the coarsest level: one step more
+        needed[0] += steps[0]
+    assert all(n <= m for n, m in zip(patch, needed, strict=True))
+    smallest = prod(min(2 * s, n) for n, s in zip(needed, steps, strict=True))
     assert prod(patch) <= max(voxels, smallest)
+    if steps[0] > 1:
+        assert prod(n // s for n, s in zip(patch, steps, strict=True)) > 1
 
 
 @given(SPACINGS, SIZES, st.sampled_from([2, 3]))
