@@ -1,5 +1,6 @@
 """From the integers of a label file to the classes of a head, and back."""
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.manifests import without_white
+
+logger = logging.getLogger("unetworks")
 
 
 class ToClassesd(MapTransform):
@@ -19,8 +23,10 @@ class ToClassesd(MapTransform):
     Args:
         keys: Keys of integer label tensors `(1, *S)`.
         values: For each foreground class its integers in the file.
+        known: Further integers that a file may hold; they count as background.
         head: `softmax`: `(1, *S)` uint8 with 0 for background and 1..K; `sigmoid`: `(K, *S)`
-            uint8 with one map per region, which may overlap.
+            uint8 with one map per region, which may overlap. A picture's mask of 0 and 255 is
+            taken for the only class of a set that has one; a line of the log says so once.
         case_key: Key of the case's id, for messages.
         allow_missing_keys: Skip keys that a case does not have.
 
@@ -35,10 +41,13 @@ class ToClassesd(MapTransform):
         head: str = "softmax",
         case_key: str = "case",
         allow_missing_keys: bool = False,
+        known: Sequence[int] = (),
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.values = tuple(tuple(int(v) for v in group) for group in values)
+        self.known = tuple(int(v) for v in known)
         self.head, self.case_key = head, case_key
+        self._told = False
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the case with class maps."""
@@ -46,7 +55,9 @@ class ToClassesd(MapTransform):
         for key in self.key_iterator(case):
             label = case[key]
             plain = np.asarray(torch.as_tensor(label).cpu()).astype(np.int64)
-            stray = np.setdiff1d(np.unique(plain), [0, *sum(self.values, ())])
+            if plain.ndim == 3:
+                plain = self._without_white(plain[0], case)[None]
+            stray = np.setdiff1d(np.unique(plain), [0, *self.known, *sum(self.values, ())])
             if len(stray):
                 raise DataError(
                     f"{case.get(self.case_key, key)}: the label holds {stray[:5].tolist()}, "
@@ -59,6 +70,19 @@ class ToClassesd(MapTransform):
             case[key] = mapped
         return case
 
+    def _without_white(
+        self, mask: NDArray[np.int64], case: Mapping[Hashable, Any]
+    ) -> NDArray[np.int64]:
+        """A picture's mask in declared integers."""
+        plain = without_white(mask, self.values)
+        if plain is not mask and not self._told:
+            self._told = True
+            logger.warning(
+                "masks of 0 and 255 (%s is the first): 255 is taken for the only class, %d",
+                case.get(self.case_key), self.values[0][0],
+            )  # fmt: skip
+        return plain
+
 
 def to_classes(
     label: NDArray[np.int64], values: Sequence[Sequence[int]], head: str
@@ -66,7 +90,8 @@ def to_classes(
     """Map integers `(1, *S)` to class indices `(1, *S)`, or to regions `(K, *S)` for sigmoid."""
     if head == "sigmoid":
         return np.concatenate([np.isin(label, group) for group in values]).astype(np.uint8)
-    table = np.zeros(max(max(group) for group in values) + 1, np.uint8)
+    highest = max(int(label.max(initial=0)), *(max(group) for group in values))
+    table = np.zeros(highest + 1, np.uint8)
     for index, group in enumerate(values, start=1):
         table[list(group)] = index
     return table[label]

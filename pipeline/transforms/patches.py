@@ -22,13 +22,18 @@ class PadToPatchd(MapTransform):
         patch: Smallest size per axis in voxels; for a 2D network on volumes without the slice
             axis.
         slice_axis: Axis that a 2D network walks along; it is not padded.
+        border: Voxels that the network loses per axis; the rest of the patch must fit.
     """
 
     def __init__(
-        self, keys: KeysCollection, patch: Sequence[int], slice_axis: int | None = None
+        self,
+        keys: KeysCollection,
+        patch: Sequence[int],
+        slice_axis: int | None = None,
+        border: int = 0,
     ) -> None:
         super().__init__(keys)
-        self.patch = with_slice(patch, slice_axis)
+        self.patch = with_slice([n - border for n in patch], slice_axis)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the case with padded tensors."""
@@ -86,11 +91,15 @@ class BalancedCropd(RandomizableTransform, MapTransform):
     MONAI's crop by label classes knows no overlapping regions, has no "anywhere" and reads the
     whole label; this one touches the patch's voxels alone, so a memory-mapped case stays on disk.
 
+    For a network that loses a border, what is drawn is the place of its logits; around them the
+    patch goes on beyond the volume as in a mirror.
+
     Args:
-        keys: Keys of tensors `(C, *S)` on one grid, at least as large as the patch.
+        keys: Keys of tensors `(C, *S)` on one grid, at least as large as the patch without border.
         patch: Size in voxels; for a 2D network on volumes without the slice axis.
         sampling: Probability of a place anywhere, then of each foreground class.
         slice_axis: Axis that a 2D network walks along: one slice is cut and the axis dropped.
+        border: Voxels that the network loses per axis, half on each side.
     """
 
     def __init__(
@@ -99,15 +108,17 @@ class BalancedCropd(RandomizableTransform, MapTransform):
         patch: Sequence[int],
         sampling: Sequence[float],
         slice_axis: int | None = None,
+        border: int = 0,
     ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob=1.0)
-        self.patch = with_slice(patch, slice_axis)
+        self.patch = with_slice([n - border for n in patch], slice_axis)
+        self.border = border
         self.sampling = np.asarray(sampling, np.float64)
         self.slice_axis = slice_axis
 
     def randomize(self, data: Mapping[Hashable, Any]) -> list[int]:  # type: ignore[override]
-        """Draw the first voxel of the patch."""
+        """Draw the first voxel of the patch, without the border."""
         shape = data[self.keys[0]].shape[1:]
         indices = data["indices"]
         weights = self.sampling * [1, *(len(i) > 0 for i in indices)]
@@ -127,10 +138,54 @@ class BalancedCropd(RandomizableTransform, MapTransform):
         case = dict(data)
         start = self.randomize(case)
         case.pop("indices")
-        window = tuple(slice(s, s + p) for s, p in zip(start, self.patch, strict=True))
         for key in self.keys:
-            patch = torch.as_tensor(case[key][(slice(None), *window)])
+            patch = self._cut(case[key], start)
             if self.slice_axis is not None:
                 patch = patch.squeeze(self.slice_axis + 1)
             case[key] = patch.clone()
+        return case
+
+    def _cut(self, volume: Any, start: Sequence[int]) -> torch.Tensor:
+        """Read the window from `start` on, and the border around it."""
+        margins = [self.border // 2] * len(start)
+        if self.slice_axis is not None:
+            margins[self.slice_axis] = 0
+        spans = [(s - m, s + p + m) for s, p, m in zip(start, self.patch, margins, strict=True)]
+        inside = tuple(
+            slice(low, high) if low >= 0 and high <= n else slice(None)
+            for (low, high), n in zip(spans, volume.shape[1:], strict=True)
+        )
+        patch = torch.as_tensor(volume[(slice(None), *inside)])
+        for axis, ((low, high), n) in enumerate(zip(spans, volume.shape[1:], strict=True)):
+            if low < 0 or high > n:
+                patch = patch.index_select(axis + 1, mirrored(low, high, n))
+        return patch
+
+
+def mirrored(low: int, high: int, length: int) -> torch.Tensor:
+    """Indices of the voxels `low` to `high` of an axis that goes on as in a mirror at its ends."""
+    if length == 1:
+        return torch.zeros(high - low, dtype=torch.int64)
+    place = torch.arange(low, high).remainder(2 * (length - 1))
+    return torch.minimum(place, 2 * (length - 1) - place)
+
+
+class CropBorderd(MapTransform):
+    """Cut `border` voxels off each axis of `(C, *S)`, half at each end: what the logits show.
+
+    Args:
+        keys: Keys of tensors.
+        border: An even number; 0 leaves them alone.
+    """
+
+    def __init__(self, keys: KeysCollection, border: int) -> None:
+        super().__init__(keys)
+        self.half = border // 2
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of the case with smaller tensors."""
+        case = dict(data)
+        for key in self.key_iterator(case) if self.half else ():
+            inner = [slice(self.half, n - self.half) for n in case[key].shape[1:]]
+            case[key] = case[key][(slice(None), *inner)]
         return case

@@ -51,6 +51,12 @@ def test_an_undeclared_integer_is_refused_with_the_cases_name(stray: int) -> Non
         ToClassesd("label", [[4], [300]])(case(label))
 
 
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_a_declared_integer_that_no_class_has_is_background(head: str) -> None:
+    out = ToClassesd("label", [[4]], head=head, known=[0, 4, 300])(case())["label"]
+    assert out.tolist() == [[[0, 1], [0, 1]]]
+
+
 @pytest.mark.parametrize(
     ("values", "head", "dtype"),
     [

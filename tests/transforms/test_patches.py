@@ -11,6 +11,7 @@ from pipeline.transforms.patches import (
     INDICES_PER_CLASS,
     BalancedCropd,
     ClassIndicesd,
+    CropBorderd,
     PadToPatchd,
     with_slice,
 )
@@ -175,3 +176,36 @@ def test_a_memory_mapped_case_is_read_in_the_patch_alone(tmp_path: Path) -> None
     assert out.nelement() == out.untyped_storage().nbytes() // 4 == 64, "a copy, no view"
     out += 1
     assert not mapped.any()
+
+
+def test_a_patch_with_a_border_goes_on_as_in_a_mirror() -> None:
+    case = one_voxel_each(1)
+    original = case["image"][0].numpy()
+    mirror = np.pad(original, 5, "reflect")
+    crop = BalancedCropd(["image", "label"], (14, 14, 14), (0.0, 1.0), border=10)
+    out = crop(dict(case))
+    assert out["image"].shape == out["label"].shape == (1, 14, 14, 14)
+    assert np.array_equal(out["image"][0].numpy(), mirror[2:16, 2:16, 2:16])
+    inner = CropBorderd("label", 10)(out)["label"]
+    assert inner.shape == (1, 4, 4, 4)
+    assert int(inner[0, 2, 2, 2]) == 1, "the drawn voxel is in the middle of the logits"
+
+
+def test_a_border_wider_than_the_volume_is_mirrored_as_often_as_it_takes() -> None:
+    case: Case = {"image": volume(3, 5, 4), "label": torch.zeros(1, 3, 5, 4, dtype=torch.uint8)}
+    case = ClassIndicesd("label", 1)(case)
+    out = BalancedCropd(["image"], (23, 24), (1.0, 0.0), slice_axis=1, border=20)(case)["image"]
+    assert out.shape == (1, 23, 24)
+    rows = np.pad(case["image"][0].numpy(), ((10, 10), (0, 0), (10, 10)), "reflect")
+    assert any(np.array_equal(out[0].numpy(), rows[:, k]) for k in range(5))
+
+
+def test_padding_leaves_room_for_the_border() -> None:
+    case: Case = {"image": volume(3, 9, 3)}
+    out = PadToPatchd("image", (16, 16), slice_axis=1, border=10)(case)
+    assert tuple(out["image"].shape) == (1, 6, 9, 6)
+
+
+def test_no_border_is_cut_from_most_networks() -> None:
+    case: Case = {"label": volume(3, 5, 4)}
+    assert CropBorderd("label", 0)(case)["label"] is case["label"]
