@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pipeline.bundles.weights import sha256
+from pipeline.engines.allocator import keep_large_blocks
+from pipeline.engines.calibration import FILE, write_calibration
+from pipeline.engines.machine import cpu_name
 from pipeline.losses import DiceCELoss
 from pipeline.phantom import LABELS, draw_patient, render
 from pipeline.settings import cache_dir
-from pipeline.train.allocator import keep_large_blocks
 from pipeline.train.average import Average
-from pipeline.train.tuning import cpu_name
 
 SPACING = (1.5, 1.5, 1.5)
 SHAPE = (240, 176, 168)  # 360 x 264 x 252 mm
@@ -38,6 +40,7 @@ TRAINING, UNSEEN = range(7001, 7015), range(7101, 7104)
 WINDOW_HU = (-160.0, 240.0)
 CROP, BATCH = 72, 2
 RATE, ANNEAL_UNTIL = 8e-3, 0.7
+CALIBRATION = 18  # windows for int8
 
 Scan = tuple[NDArray[np.int16], NDArray[np.uint8]]
 
@@ -59,7 +62,23 @@ def trained() -> tuple[AttentionUnet, dict[str, Any]]:
         raise SystemExit(f"error: no {path.name}; run python benchmarks/reference.py first")
     net = network()
     net.load_state_dict(load_file(path))
-    return net.eval(), json.loads(path.with_suffix(".json").read_text())
+    facts = json.loads(path.with_suffix(".json").read_text())
+    return net.eval(), {**facts, "sha256": sha256(path)}
+
+
+def calibration_windows(number: int, size: int = 96) -> list[Tensor]:
+    """Return windows `(1, *size)` of training patients around structures drawn at random."""
+    draw, windows = random.Random(1), []
+    for index in range(number):
+        image, label = drawn(TRAINING[index % len(TRAINING)])
+        centre = draw.choice(np.argwhere(label > 0)[::101])
+        start = [
+            min(max(int(c) - size // 2, 0), n - size)
+            for c, n in zip(centre, label.shape, strict=True)
+        ]
+        crop = tuple(slice(a, a + size) for a in start)
+        windows.append(torch.from_numpy(scaled(image)[crop])[None])
+    return windows
 
 
 def drawn(seed: int) -> Scan:
@@ -89,7 +108,7 @@ class Crops:
             [np.argwhere(label == value)[::7] for value in LABELS.values()] for _, label in scans
         ]
         self.draw = random.Random(seed)
-        self.tumour = list(LABELS).index("tumour")
+        self.tumour = list(LABELS).index("liver tumour")
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Return image `(B, 1, *S)` with gain and offset of +-.1, and label `(B, 1, *S)`."""
@@ -177,6 +196,7 @@ def main() -> None:
     facts["mean_dice"] = round(float(np.mean(list(facts["dice"].values()))), 4)
     path = weights_file()
     save_file({k: v.contiguous() for k, v in net.state_dict().items()}, path)
+    write_calibration(calibration_windows(CALIBRATION), path.with_name(FILE))
     path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n")
     print(json.dumps(facts, indent=2))
 

@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.engines.allocator import keep_large_blocks
+from pipeline.engines.machine import cpu_name
 from pipeline.losses import DiceCELoss
 from pipeline.networks import build_network, preset_options
 from pipeline.settings import CACHE_VARIABLE
-from pipeline.train.allocator import keep_large_blocks
 from pipeline.train.average import Average
 from pipeline.train.step import Choice, TrainStep
-from pipeline.train.tuning import cpu_name, tune
+from pipeline.train.tuning import tune
 
 SHAPES = {2: (16, 1, 128, 128), 3: (2, 1, 40, 32, 24)}
 CLASSES = 7

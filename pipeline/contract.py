@@ -1,10 +1,11 @@
 """What networks, losses, training and prediction share, whatever the network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +41,14 @@ class Network(nn.Module):
         in_channels: C.
         out_channels: K.
 
+    Attributes:
+        built_with: The options that `build_network` was given; empty for one built by its class.
+
     Raises:
         InvalidValueError: `spatial_dims` is neither 2 nor 3, or a number of channels is below 1.
     """
 
+    built_with: Mapping[str, Any] = MappingProxyType({})
     divisor: int | tuple[int, ...]
     heads: int = 1  # tensors that training returns
     paddable: bool = True  # whether padding an input to `next_size` and cropping back makes sense
@@ -83,6 +88,12 @@ class Network(nn.Module):
     def output_size(self, n: int) -> int:
         """Length of the logits along an axis of `n` voxels that the network takes."""
         return n
+
+    @property
+    def border(self) -> int:
+        """Voxels that an axis loses from input to logits, half on each side."""
+        n = max(self.next_size([1] * self.spatial_dims))
+        return n - self.output_size(n)
 
     def bottleneck_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Size of the coarsest tensor that is normalised."""

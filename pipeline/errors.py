@@ -1,5 +1,7 @@
 """The one family of errors that a user may see without a traceback."""
 
+from collections.abc import Callable
+
 
 class PipelineError(Exception):
     """What went wrong, in one line; the command prints `error: MESSAGE; HINT` and exits with 2.
@@ -15,9 +17,17 @@ class PipelineError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Callable[..., "PipelineError"], tuple[object, ...]]:
+        """Pickle with the hint: errors travel between processes."""
+        return _rebuilt, (type(self), str(self), self.hint)
+
     def line(self) -> str:
         """Return `MESSAGE; HINT` on one line, whatever line breaks the parts had."""
         return " ".join(f"{self}; {self.hint}".split())
+
+
+def _rebuilt(kind: type[PipelineError], message: str, hint: str) -> PipelineError:
+    return kind(message, hint=hint)
 
 
 class UnknownNameError(PipelineError, ValueError):

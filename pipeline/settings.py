@@ -7,6 +7,7 @@ import platformdirs
 
 CACHE_VARIABLE = "UNETWORKS_CACHE"
 DATA_VARIABLE = "UNETWORKS_DATA"
+ALLOCATOR_VARIABLE = "UNETWORKS_ALLOCATOR"  # `system` leaves it as it is; else it is tuned
 
 
 def cache_dir() -> Path:

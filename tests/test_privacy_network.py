@@ -120,3 +120,18 @@ def test_a_prediction_reaches_for_no_network(tmp_path: Path, base: Path) -> None
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "m.nii.gz").is_file()
     assert attempts(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_an_export_and_a_quantisation_reach_for_no_network(tmp_path: Path, base: Path) -> None:
+    run = shared_run(base, dims=2).run
+    code = f"""
+from pipeline.cli import main
+for words in (["onnx"], ["openvino", "--precision", "int8"]):
+    assert main(["export", {str(run)!r}, "out", "--format", *words]) == 0
+"""
+    done = blocked(tmp_path, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.onnx").is_file()
+    assert (tmp_path / "out" / "model.xml").is_file()
+    assert attempts(tmp_path) == []

@@ -11,11 +11,12 @@ from pipeline.bundlegen.settings import (
     decision,
     inferer,
     network_item,
+    option_settings,
+    planned_options,
     preprocessing,
 )
 from pipeline.bundles.record import INTENDED_USE
-from pipeline.bundles.settings import divisor_of
-from pipeline.networks import preset_options
+from pipeline.networks.facts import network_facts
 
 # The tested set, as constraints.txt pins it
 TESTED = {
@@ -77,7 +78,7 @@ def _shared(bundle: str, source: Source) -> dict[str, Any]:
             "spatial_dims": "@spatial_dims",
             "weights": "@weights",
             "device": "@device",
-            "options": source["options"],
+            "options": planned_options(bundle, source),
             "patch": "@patch",
         },
         "compute_device": "$bundles.pick_device(@device)",
@@ -87,10 +88,11 @@ def _shared(bundle: str, source: Source) -> dict[str, Any]:
     }
 
 
-def _settings(bundle: str, **more: Any) -> dict[str, Any]:
+def _settings(bundle: str, source: Source, **more: Any) -> dict[str, Any]:
     return {
         "bundle": bundle,
         **DATA,
+        **option_settings(bundle, source),
         "weights": None,
         "patch": None,
         "device": None,
@@ -104,7 +106,7 @@ def evaluate_config(bundle: str, source: Source) -> dict[str, Any]:
     run = ["$engine.evaluate(@test::evaluator, @test::table)"]
     return {
         "imports": IMPORTS,
-        **_settings(bundle, output_dir=f"$bundles.run_folder({bundle!r} + '-evaluate')"),
+        **_settings(bundle, source, output_dir=f"$bundles.run_folder({bundle!r} + '-evaluate')"),
         **_shared(bundle, source),
         "test": test_section("@network"),
         # the names that MONAI asks of a bundle of this kind
@@ -125,7 +127,7 @@ def inference_config(bundle: str, source: Source) -> dict[str, Any]:
     run = ["$predict.infer(@evaluator, @writer)"]
     return {
         "imports": [*IMPORTS, "$import pipeline.predict as predict"],
-        **_settings(bundle, input=None, output_dir="predictions", cases="test"),
+        **_settings(bundle, source, input=None, output_dir="predictions", cases="test"),
         **_shared(bundle, source),
         "datalist": "$predict.datalist(@input, @manifest, @dataset_dir, @fold, @cases)",
         "preprocessing": {"_target_": "Compose", "transforms": preprocessing(["image"])},
@@ -159,11 +161,19 @@ def inference_config(bundle: str, source: Source) -> dict[str, Any]:
     }
 
 
-def shape_step(bundle: str) -> int:
-    """A size that the compact network takes in evaluation: two voxels at its bottleneck."""
-    divisor = divisor_of(bundle, 3, preset_options(bundle, "compact", 3))
-    largest = divisor if isinstance(divisor, int) else max(divisor)
-    return max(16, 2 * largest)
+def spatial_shapes(bundle: str, source: Source) -> tuple[str, str]:
+    """Axes that the compact network takes in evaluation and what it makes of them, by a number n.
+
+    At n = 1 two voxels stand at its bottleneck, which a norm needs.
+    """
+    options = {k: v for k, v in source["options"].items() if not str(v).startswith(("$", "@"))}
+    facts = network_facts(bundle, 3, "compact", **options)
+    step = max(facts.divisor)
+    if facts.border:
+        more = facts.smallest[0] - step
+        return f"{step}*n+{more}", f"{step}*n-{facts.border - more}"
+    padded = f"{source.get('shape_step') or max(16, 2 * step)}*n"
+    return padded, padded
 
 
 def metadata(bundle: str, source: Source) -> dict[str, Any]:
@@ -177,7 +187,7 @@ def metadata(bundle: str, source: Source) -> dict[str, Any]:
         "right kidney",
         "aorta",
     ]
-    shape = [f"{source.get('shape_step') or shape_step(bundle)}*n"] * 3
+    image, pred = spatial_shapes(bundle, source)
     return {
         "schema": "https://project-monai.github.io/schema/meta_schema_20240725.json",
         "version": __version__,
@@ -204,7 +214,7 @@ def metadata(bundle: str, source: Source) -> dict[str, Any]:
                     "format": "hounsfield",
                     "modality": "CT",
                     "num_channels": 1,
-                    "spatial_shape": shape,
+                    "spatial_shape": [image] * 3,
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": True,
@@ -216,7 +226,7 @@ def metadata(bundle: str, source: Source) -> dict[str, Any]:
                     "type": "image",
                     "format": "segmentation",
                     "num_channels": len(names),
-                    "spatial_shape": shape,
+                    "spatial_shape": [pred] * 3,
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": True,

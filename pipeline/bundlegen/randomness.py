@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pipeline.bundlegen.settings import BORDER
+
 
 def random_transforms() -> list[dict[str, Any]]:
     """Patches and their random changes."""
@@ -14,6 +16,7 @@ def random_transforms() -> list[dict[str, Any]]:
             "keys": both,
             "patch": "$@plan['patch']",
             "slice_axis": "$@plan['slice_axis']",
+            "border": BORDER,
         },
         {
             "_target_": "pipeline.transforms.patches.ClassIndicesd",
@@ -27,6 +30,7 @@ def random_transforms() -> list[dict[str, Any]]:
             "patch": "$@plan['patch']",
             "sampling": "$@plan['sampling']",
             "slice_axis": "$@plan['slice_axis']",
+            "border": BORDER,
         },
         *(
             {
@@ -41,13 +45,19 @@ def random_transforms() -> list[dict[str, Any]]:
             "_target_": "RandAffined",
             "keys": both,
             "prob": f"{augment}['probability']",
-            "rotate_range": f"$[@plan['augment']['rotate']] * {turns}",
+            "rotate_range": f"$[{augment[1:]}['rotate'] if axis in {augment[1:]}['rotate_axes'] "
+            f"else 0.0 for axis in range({turns})]",
             "scale_range": f"$[@plan['augment']['scale']] * {axes}",
             "translate_range": "$[@plan['augment']['shift'] * n for n in @plan['patch']]",
             "mode": ["bilinear", "nearest"],
             "padding_mode": "border",
         },
         *_intensities(),
+        {
+            "_target_": "pipeline.transforms.patches.CropBorderd",
+            "keys": "label",
+            "border": BORDER,
+        },
         {"_target_": "EnsureTyped", "keys": both, "track_meta": False},
     ]
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.networks import preset_names
+from pipeline.networks import option_defaults, preset_names
 
 Source = Mapping[str, Any]
+
+# voxels that unpadded convolutions take off each axis; 0 for most
+BORDER = "$@network_def.border"
 
 IMPORTS = [
     "$import pipeline",
@@ -31,6 +34,8 @@ PLANNED: dict[str, Any] = {
     "class_weights": None,
     "augment": None,
     "val_interval": None,
+    "polarity": None,
+    "contrast": None,
 }
 
 
@@ -44,6 +49,7 @@ def train_settings(bundle: str, source: Source) -> dict[str, Any]:
         "max_minutes": "$2 if @max_epochs is None else None",
         **PLANNED,
         **source.get("settings", {}),
+        **option_settings(bundle, source),
         "weights": None,
         "new_head": False,
         "resume": None,
@@ -52,11 +58,25 @@ def train_settings(bundle: str, source: Source) -> dict[str, Any]:
         "seed": 0,
         "num_workers": None,
         "cache_gb": None,
+        "calibration": 8,
         "tracking_uri": None,
         "experiment": bundle,
         "bundle_root": "$bundles.root()",
         "output_dir": f"$bundles.run_folder({bundle!r}, @resume)",
     }
+
+
+def option_settings(bundle: str, source: Source) -> dict[str, Any]:
+    """The network's options that are settings of the bundle, with their defaults."""
+    heads = {k: v for k, v in option_defaults(bundle).items() if k == "deep_supervision"}
+    given = {k: v for k, v in source["options"].items() if not _is_expression(v)}
+    return {**heads, **given}
+
+
+def planned_options(bundle: str, source: Source) -> dict[str, Any]:
+    """What the plan is told of the network: its settings by reference, expressions as they are."""
+    settings = {name: f"@{name}" for name in option_settings(bundle, source)}
+    return {**source["options"], **settings}
 
 
 def plan_item(bundle: str, source: Source) -> dict[str, Any]:
@@ -68,7 +88,7 @@ def plan_item(bundle: str, source: Source) -> dict[str, Any]:
         "preset": "@preset",
         "spatial_dims": "@spatial_dims",
         "device": "@device",
-        "options": source["options"],
+        "options": planned_options(bundle, source),
         **{name: f"@{name}" for name in PLANNED},
     }
 
@@ -79,11 +99,12 @@ def network_item(bundle: str, source: Source) -> dict[str, Any]:
         "_target_": "pipeline.networks.build_network",
         "name": bundle,
         "spatial_dims": "$@plan['spatial_dims']",
-        "in_channels": "$len(@facts['modality'])",
+        # one channel with several windows becomes as many
+        "in_channels": "$len(@plan['window'] or @facts['modality'])",
         "out_channels": "$len(@facts['classes']) + (@facts['head'] == 'softmax')",
         **{
             name: f"$@plan['network'][{name!r}]"
-            for name in (*preset_names(bundle), *source["options"])
+            for name in (*preset_names(bundle), *planned_options(bundle, source))
         },
     }
 
@@ -98,10 +119,26 @@ def preprocessing(keys: list[str]) -> list[dict[str, Any]]:
             "spacing": "$@plan['spacing']",
         },
         {
+            "_target_": "pipeline.transforms.channels.ToChannelsd",
+            "keys": "image",
+            "channels": "$@plan.get('channels')",
+        },
+        {
+            "_target_": "pipeline.transforms.polarity.Polarityd",
+            "keys": "image",
+            "polarity": "$@plan.get('polarity', False)",
+        },
+        {
             "_target_": "pipeline.transforms.normalise.Normalised",
             "keys": "image",
             "normalisation": "$@plan['normalisation']",
             "window": "$@plan['window']",
+            "statistics": "$@plan.get('statistics')",
+        },
+        {
+            "_target_": "pipeline.transforms.contrast.Contrastd",
+            "keys": "image",
+            "contrast": "$@plan.get('contrast')",
         },
     ]
     if "label" in keys:
@@ -110,6 +147,7 @@ def preprocessing(keys: list[str]) -> list[dict[str, Any]]:
                 "_target_": "pipeline.transforms.classes.ToClassesd",
                 "keys": "label",
                 "values": "$@facts['values']",
+                "known": "$@facts.get('integers', ())",
                 "head": "$@facts['head']",
             }
         )
@@ -123,6 +161,7 @@ def inferer() -> dict[str, Any]:
         "patch": "$@plan['patch']",
         "overlap": "$@plan['overlap']",
         "slice_axis": "$@plan['slice_axis']",
+        "border": BORDER,
     }
 
 
@@ -149,3 +188,7 @@ def score_table() -> dict[str, Any]:
         "pictures": "$@output_dir + '/pictures'",
         "window": "$@plan['window']",
     }
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("$", "@"))

@@ -14,6 +14,9 @@ from pipeline.bundlegen.settings import (
     train_settings,
 )
 
+# in this order: the data set is looked at before anything else reads it
+RUN = ["$engine.check_data(@manifest, @dataset_dir, @fold)", "$@workflow.run()"]
+
 
 def train_config(bundle: str, source: Source) -> dict[str, Any]:
     """Return the training config of a bundle."""
@@ -26,13 +29,7 @@ def train_config(bundle: str, source: Source) -> dict[str, Any]:
         "network_def": network_item(bundle, source),
         "network": "$engine.place(@network_def, @compute_device)",
         "average": {"_target_": "pipeline.train.Average", "network": "@network", "decay": 0.98},
-        "loss": {
-            "_target_": "pipeline.losses.DiceCELoss",
-            "weights": "$@plan['class_weights']",
-            "shares": "$@facts['shares'] if @plan['class_weights'] else None",
-            "anneal_until": 0.7,
-            "sigmoid": "$@facts['head'] == 'sigmoid'",
-        },
+        "loss": _loss(source),
         "optimizer": {
             "_target_": "torch.optim.AdamW",
             "params": "$@network.parameters()",
@@ -50,9 +47,23 @@ def train_config(bundle: str, source: Source) -> dict[str, Any]:
         "test": test_section("@average.module"),
         "workflow": _workflow(),
         "initialize": ["$bundles.check('train')", "$monai.utils.set_determinism(seed=@seed)"],
-        "training": ["$@workflow.run()"],
-        "run": ["$@workflow.run()"],
+        "training": RUN,
+        "run": RUN,
     }
+
+
+def _loss(source: Source) -> dict[str, Any]:
+    """Cross-entropy + Dice of all heads, and of a guided network its classification."""
+    segmentation = {
+        "_target_": "pipeline.losses.DiceCELoss",
+        "weights": "$@plan['class_weights']",
+        "shares": "$@facts['shares'] if @plan['class_weights'] else None",
+        "anneal_until": 0.7,
+        "sigmoid": "$@facts['head'] == 'sigmoid'",
+    }
+    if "cgm" not in source["options"]:
+        return segmentation
+    return {"_target_": "pipeline.losses.GuidedLoss", "segmentation": segmentation}
 
 
 def _train() -> dict[str, Any]:
@@ -197,4 +208,5 @@ def _workflow() -> dict[str, Any]:
         "new_head": "@new_head",
         "resume": "@resume",
         "amp": "@amp",
+        "calibration": "@calibration",
     }

@@ -36,9 +36,10 @@ INTEGERS = (
     "seed",
     "num_workers",
     "val_interval",
+    "calibration",
 )
 NUMBERS = ("max_minutes", "learning_rate", "cache_gb", "overlap")
-FLAGS = ("amp", "new_head")
+FLAGS = ("amp", "new_head", "deep_supervision", "cgm", "padded")
 TEXTS = (
     "manifest",
     "dataset_dir",

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from pipeline.bundles.record import read_record, record_beside
 from pipeline.bundles.weights import find_weights
 from pipeline.contract import Network
 from pipeline.errors import DataError, InvalidValueError
-from pipeline.manifests import Manifest, check_files, load_manifest
-from pipeline.networks import build_network, network_options, preset_options
+from pipeline.manifests import Manifest, check_files, load_manifest, row_of_label
+from pipeline.networks import build_network, preset_options
+from pipeline.networks.facts import network_facts
 from pipeline.planning import Fingerprint, Overrides, fingerprint, make_plan
 from pipeline.settings import runs_dir
 
@@ -64,12 +66,15 @@ def plan(
     class_weights: Sequence[float] | str | None = None,
     augment: Mapping[str, Any] | bool | None = None,
     val_interval: int | None = None,
+    polarity: bool | None = None,
+    contrast: str | None = None,
+    memory: float | None = None,
 ) -> dict[str, Any]:
     """Plan from the facts; with weights that have a record beside them: the plan they came from.
 
     `options` are the network's that the bundle fixes, whatever the preset. Every argument after it
     is a value of the user's, which overrides just that one; None leaves it to the rules of
-    `pipeline.planning`.
+    `pipeline.planning`. `memory` in GiB stands for what the device has.
 
     Returns:
         The plan as plain values, with `network`: the options of the network.
@@ -80,19 +85,26 @@ def plan(
         return known if patch is None else {**known, "patch": _window(patch, known)}
     overrides = Overrides(
         window, spacing, normalisation, patch, batch_size, epoch_length, learning_rate, norm,
-        class_weights, augment, val_interval,
+        class_weights, augment, val_interval, polarity, contrast,
     )  # fmt: skip
-    chosen = {**preset_options(network, preset, spatial_dims), **(options or {})}
+    fixed = dict(options or {})
+    chosen = {**preset_options(network, preset, spatial_dims), **fixed}
+    asked = network_facts(network, spatial_dims, preset, **fixed)
+    settable = replace(asked, options=tuple(o for o in asked.options if o not in fixed))
+    if "img_size" in chosen:  # built for its patch, whichever that is
+        settable = replace(settable, smallest=settable.divisor)
     made = make_plan(
         Fingerprint.from_dict(dict(facts)),
         preset=preset,
         spatial_dims=spatial_dims,
-        memory_gib=memory_gib(device),
-        divisor=divisor_of(network, spatial_dims, chosen),
+        memory_gib=memory_gib(device) if memory is None else memory,
+        network=settable,
         overrides=overrides,
     )
-    if "norm" in network_options(network):
+    if "norm" in settable.options:
         chosen["norm"] = None if made.norm == "none" else made.norm
+    if "strides" in settable.options:
+        chosen |= {"strides": made.strides, "kernels": made.kernels}
     if "img_size" in chosen:  # a position embedding ties the network to its patch
         chosen["img_size"] = made.patch
     return {**made.to_dict(), "network": _plain(chosen)}
@@ -151,7 +163,7 @@ def datalist(
     for case in _manifest(manifest, dataset_dir).part(part, fold):  # type: ignore[arg-type]
         row: dict[str, Any] = {"case": case.id, "image": [str(p) for p in case.images]}
         if case.label is not None:
-            row["label"] = str(case.label)
+            row["label"] = row_of_label(case.label)
         if case.series is not None:
             row["series"] = case.series
         rows.append(row)

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "data": "data sets: list, new, split, plan",
     "check": "verify a manifest's data before training",
     "predict": "masks for scans and pictures from trained bundles",
+    "export": "a trained model for ONNX Runtime, OpenVINO or torch",
     "score": "compare masks with labels",
     "runs": "tracked trainings: list, show, compare, folds",
     "convert": "a DICOM series or NIfTI file to NIfTI",

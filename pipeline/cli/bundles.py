@@ -17,14 +17,12 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List the bundles, show one, or copy one."""
     folder = bundles_dir()
-    names = sorted(p.parent.name for p in folder.glob("*/train.json"))
     if args.name is None:
-        for name in names:
+        for name in bundle_names():
             task = json.loads((folder / name / "metadata.json").read_text())["task"]
             print(f"{name:12}  {task}  ({folder / name})")
         return 0
-    if args.name not in names:
-        raise UnknownNameError(f"no bundle {args.name!r}", hint=f"use {', '.join(names)}")
+    bundle_folder(args.name)
     if args.copy is None:
         print(folder / args.name)
         return 0
@@ -36,6 +34,23 @@ def run(args: argparse.Namespace) -> int:
         f"python -m monai.bundle run training --config_file {args.copy}/train.json"
     )
     return 0
+
+
+def bundle_names() -> list[str]:
+    """The names of all bundles."""
+    return sorted(p.parent.name for p in bundles_dir().glob("*/train.json"))
+
+
+def bundle_folder(name: str) -> Path:
+    """The folder of a bundle.
+
+    Raises:
+        UnknownNameError: There is no bundle of that name.
+    """
+    names = bundle_names()
+    if name not in names:
+        raise UnknownNameError(f"no bundle {name!r}", hint=f"use {', '.join(names)}")
+    return bundles_dir() / name
 
 
 def bundles_dir() -> Path:

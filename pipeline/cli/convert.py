@@ -64,11 +64,11 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, write, say what was unusual; returns the exit code."""
     from pipeline.errors import InvalidValueError
-    from pipeline.io import Reading, is_dicom_label
+    from pipeline.io import Reading, is_dicom_label, is_same_file
 
     if not str(args.output).lower().endswith((".nii", ".nii.gz")):
         raise InvalidValueError(f"{args.output} is no NIfTI name", hint="end it in .nii.gz")
-    if args.output.exists() and args.input.exists() and args.output.samefile(args.input):
+    if is_same_file(args.output, args.input):
         raise InvalidValueError(f"{args.output} is the input itself", hint="write to another name")
     reading = Reading(
         series=args.series,

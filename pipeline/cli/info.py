@@ -56,7 +56,7 @@ def installed(name: str) -> str:
 
 def cpu() -> str:
     """The processor as trainings record it."""
-    from pipeline.train.tuning import cpu_name
+    from pipeline.engines.machine import cpu_name
 
     return cpu_name()
 

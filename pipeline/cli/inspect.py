@@ -37,12 +37,12 @@ def run(args: argparse.Namespace) -> int:
     """Read, print, draw; returns the exit code."""
     from pipeline.errors import InvalidValueError
     from pipeline.figures.inspection import inspection, spread_of
-    from pipeline.io import Reading, read_image
+    from pipeline.io import Reading, is_same_file, read_image
 
     if args.output is not None:
         if args.output.suffix.lower() != ".png":
             raise InvalidValueError(f"{args.output} is no PNG name", hint="end it in .png")
-        if args.output.exists() and args.path.exists() and args.output.samefile(args.path):
+        if is_same_file(args.output, args.path):
             raise InvalidValueError(f"{args.output} is the input itself", hint="name another file")
     kind = _kind(args)
     reading = Reading(

@@ -20,7 +20,8 @@ def run(args: argparse.Namespace) -> int:
         UnknownNameError: No such network.
     """
     from pipeline.errors import InvalidValueError
-    from pipeline.networks import NETWORKS, network_options
+    from pipeline.networks.costs import read_costs
+    from pipeline.networks.table import row_of
 
     if args.name is None:
         if args.draw is not None:
@@ -32,9 +33,8 @@ def run(args: argparse.Namespace) -> int:
     elif args.draw is not None:
         _draw(args.name, args.spatial_dims, args.draw)
     else:
-        options = network_options(args.name)
-        print(f"{args.name}: {NETWORKS[args.name].source}")
-        print(f"options: {', '.join(options)}")
+        print(f"{args.name}: {row_of(args.name).source}")
+        print(f"options: {', '.join(read_costs()[args.name]['full'][0].facts.options)}")
     return 0
 
 
@@ -47,8 +47,8 @@ def _print_family() -> None:
     heads = ["name", "2D", "3D", "G 2D", "G 3D", "GiB 2D", "GiB 3D", "divisor", "source"]
     rows = [heads]
     for name, row in NETWORKS.items():
-        two, three = costs[name]
-        divisors = list(dict.fromkeys(str(cost.divisor) for cost in (two, three)))
+        two, three = costs[name]["full"]
+        divisors = list(dict.fromkeys(str(max(cost.facts.divisor)) for cost in (two, three)))
         rows.append(
             [
                 name,

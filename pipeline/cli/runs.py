@@ -22,7 +22,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     compare.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     folds = actions.add_parser(
-        "folds", help="mean and spread of the test scores of a cross-validation"
+        "folds", help="mean and spread over patients of the test scores of a cross-validation"
     )
     folds.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     for action in (every, show, compare, folds):
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "compare":
         _compare([book.find(name) for name in args.run])
     elif args.action == "folds":
-        _folds([book.find(name) for name in args.run])
+        _folds(book, [book.find(name) for name in args.run])
     else:
         _list(book)
     return 0
@@ -120,14 +120,25 @@ def _compare(runs: "list[RunRecord]") -> None:
     print(text_table(header, rows, width=terminal_width()))
 
 
-def _folds(runs: "list[RunRecord]") -> None:
-    """Print the test scores over runs."""
-    from pipeline.tracking.query import cross_validation, repeated_folds
+def _folds(book: "RunBook", runs: "list[RunRecord]") -> None:
+    """Print the test scores over the patients of all runs, and the mean of each run."""
+    from pipeline.tracking.folds import fold_scores, patient_spreads, repeated_folds
     from pipeline.tracking.table import number, terminal_width, text_table
 
-    spreads = cross_validation(runs)
+    folds = [fold_scores(book, run) for run in runs]
+    spreads = patient_spreads(folds)
     for fold in repeated_folds(runs):
         print(f"warning: fold {fold} is counted more than once", file=sys.stderr)
+    for one in folds:
+        if one.patients is None:
+            print(
+                f"warning: {one.run.name}: its manifest is not here or has changed; each case "
+                "counts as a patient of its own",
+                file=sys.stderr,
+            )
+    patients = len(set().union(*(one.all_patients for one in folds)))
+    cases = len({(one.run.id, row.case) for one in folds for row in one.rows})
+    print(f"test Dice of {len(runs)} runs, over {patients} patients ({cases} cases)")
     rows = [
         [
             row.label,
@@ -136,6 +147,16 @@ def _folds(runs: "list[RunRecord]") -> None:
         ]
         for row in spreads
     ]
-    print(f"test Dice of {len(runs)} runs")
-    header = ["class", "mean", "sd", "lowest", "highest", "runs"]
+    header = ["class", "mean", "sd", "lowest", "highest", "patients"]
     print(text_table(header, rows, width=terminal_width()))
+    print()
+    own = [
+        [
+            one.run.name,
+            one.run.params.get("fold", "-"),
+            number(one.run.score("test")),
+            str(len(one.all_patients)),
+        ]
+        for one in folds
+    ]
+    print(text_table(["run", "fold", "mean", "patients"], own, width=terminal_width()))

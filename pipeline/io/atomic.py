@@ -42,7 +42,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             ) from error
         if ours and error.errno in _REFUSED:
             raise DataError(
-                f"{path}: cannot be written ({error.strerror})", hint="choose another name or folder"
+                f"{path}: cannot be written ({error.strerror})", hint="choose another name"
             ) from error
         raise
     finally:

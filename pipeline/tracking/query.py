@@ -2,22 +2,19 @@
 
 import difflib
 import json
-import math
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import DataError, InvalidValueError, UnknownNameError
+from pipeline.errors import InvalidValueError, UnknownNameError
 from pipeline.tracking import process, store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-TEST = "test/dice_"
 PAGE = 500
 SHORT_ID = 8
 MAKE_ONE = (
@@ -42,18 +39,6 @@ class RunRecord:
     def score(self, part: str) -> float | None:
         """Return the mean Dice of `part`, "val" or "test"; None if it has none."""
         return self.metrics.get(f"{part}/dice_mean")
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """One class of the test scores over runs: their mean, sample deviation, ends and number."""
-
-    label: str
-    mean: float
-    deviation: float
-    lowest: float
-    highest: float
-    count: int
 
 
 class RunBook:
@@ -121,48 +106,18 @@ class RunBook:
         with store.failing_as(self.uri), store.quiet():
             return sorted(_files(self._client, run.id, None))
 
+    def download(self, run: RunRecord, artifact: str, folder: Path) -> Path | None:
+        """Copy an artifact file of `run` into `folder`; None where it has none of that name."""
+        if self._client is None or artifact not in self.artifacts(run):
+            return None
+        with store.failing_as(self.uri), store.quiet():
+            return Path(self._client.download_artifacts(run.id, artifact, str(folder)))
+
 
 def differing_params(runs: Sequence[RunRecord]) -> list[str]:
     """Return the names of the settings that are not equal in all `runs`."""
     names = sorted({name for run in runs for name in run.params})
     return [name for name in names if len({run.params.get(name) for run in runs}) > 1]
-
-
-def cross_validation(runs: Sequence[RunRecord]) -> list[Spread]:
-    """Return mean and spread of the test Dice over `runs`, a row a class, the mean last.
-
-    A class that a run has no score of (absent from its test cases) is left out of that run.
-
-    Raises:
-        InvalidValueError: for fewer than two different runs.
-        DataError: if a run has no test scores.
-    """
-    if len({run.id for run in runs}) < 2:
-        raise InvalidValueError("a spread needs at least two different runs", hint="name more runs")
-    without = [run.name for run in runs if run.score("test") is None]
-    if without:
-        raise DataError(
-            f"no test scores in {', '.join(without)}", hint="finish or evaluate these runs first"
-        )
-    names = {name: None for run in runs for name in run.metrics if name.startswith(TEST)}
-    ordered = sorted(names, key=lambda name: name == f"{TEST}mean")
-    rows = []
-    for name in ordered:
-        values = [run.metrics[name] for run in runs if name in run.metrics]
-        values = [value for value in values if not math.isnan(value)]
-        if not values:
-            continue
-        deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
-        mean = statistics.fmean(values)
-        label = name.removeprefix(TEST)
-        rows.append(Spread(label, mean, deviation, min(values), max(values), len(values)))
-    return rows
-
-
-def repeated_folds(runs: Sequence[RunRecord]) -> list[str]:
-    """Return the folds that more than one of `runs` was tested on."""
-    folds = [run.params["fold"] for run in runs if run.params.get("fold", "null") != "null"]
-    return sorted({fold for fold in folds if folds.count(fold) > 1})
 
 
 def _pages(client: "MlflowClient", experiments: list[str]) -> "Iterator[Run]":

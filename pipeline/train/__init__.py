@@ -1,6 +1,7 @@
 """Training: what the configs build, and the run that uses it."""
 
 from pipeline.train.average import Average
+from pipeline.train.data import check_data
 from pipeline.train.dataset import PreparedDataset
 from pipeline.train.parts import handler, loader, place, prepared
 from pipeline.train.pictures import ValidationPictures
@@ -27,6 +28,7 @@ __all__ = [
     "Validation",
     "ValidationPictures",
     "WarmCosine",
+    "check_data",
     "evaluate",
     "handler",
     "loader",

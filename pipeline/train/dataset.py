@@ -17,6 +17,8 @@ from monai.transforms import Compose, Randomizable
 from torch.utils.data import Dataset
 
 from pipeline.errors import GeometryError, ResourceError
+from pipeline.io import file_stamps
+from pipeline.manifests import files_of_label, label_of_row
 from pipeline.progress import progress
 from pipeline.settings import cache_dir
 
@@ -190,7 +192,9 @@ def _stamp(case: Mapping[str, Any]) -> list[Any]:
     stamp: list[Any] = []
     for key in TENSORS:
         files = case.get(key, [])
+        if isinstance(files, Mapping):  # a drawing, whose series is the image
+            stamp.append(json.dumps(files, sort_keys=True))
+            files = files_of_label(label_of_row(files))
         for file in [files] if isinstance(files, str | Path) else files:
-            status = Path(file).stat()
-            stamp.append((str(file), status.st_size, status.st_mtime_ns))
+            stamp += file_stamps(file)
     return [*stamp, case.get("series")]

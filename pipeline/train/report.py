@@ -10,7 +10,8 @@ import torch
 from ignite.engine import Engine, Events
 
 from pipeline.figures import overlay
-from pipeline.io import read_image, read_label
+from pipeline.io import read_image
+from pipeline.manifests import label_of_row, load_label, without_white
 from pipeline.metrics import Score, Summary, score_case, summarise, write_table
 from pipeline.train.schedule import Clock
 from pipeline.train.validation import BestWeights
@@ -101,21 +102,20 @@ class ScoreTable:
         batch: Any = engine.state.batch
         output: Any = engine.state.output
         for case, result in zip(batch, output, strict=True):
-            if isinstance(case.get("label"), str):
+            if isinstance(case.get("label"), str | Mapping):
                 self._score(case, np.asarray(torch.as_tensor(result["pred"])))
 
     def _score(self, case: Mapping[str, Any], classes: np.ndarray[Any, Any]) -> None:
         mask = to_integers(classes, self.facts["values"], self.facts["head"])
-        label = read_label(case["label"])
+        label = load_label(label_of_row(case["label"]))
+        array = without_white(label.array, self.facts["values"])
         spacing = None
         if label.affine is not None:
             spacing = [float(s) for s in np.linalg.norm(label.affine[:3, :3], axis=0)]
-        scores = score_case(
-            mask, label.array, self.classes, spacing, self.tolerance, case=case["case"]
-        )
+        scores = score_case(mask, array, self.classes, spacing, self.tolerance, case=case["case"])
         self.rows.extend(scores)
         if self.pictures is not None and len(self.rows) <= self.drawn * len(self.classes):
-            self._draw(case, label.array, mask, scores)
+            self._draw(case, array, mask, scores)
 
     def _draw(
         self,

@@ -9,8 +9,8 @@ import torch
 from ignite.engine import Engine
 from torch import Tensor, nn
 
+from pipeline.engines.allocator import keep_large_blocks
 from pipeline.errors import DataError
-from pipeline.train.allocator import keep_large_blocks
 from pipeline.train.average import Average
 
 

@@ -8,7 +8,6 @@ import copy
 import hashlib
 import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Sequence
@@ -19,10 +18,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.engines.allocator import keep_large_blocks
+from pipeline.engines.machine import device_name
 from pipeline.errors import InvalidValueError
 from pipeline.io import atomic_path
 from pipeline.settings import cache_dir
-from pipeline.train.allocator import keep_large_blocks
 from pipeline.train.step import Choice, forward_loss, memory_format
 
 GAIN = 1.03  # a candidate must be faster by this factor
@@ -85,10 +85,9 @@ def tune(
     Raises:
         InvalidValueError: Autocast asked for where it would compute wrong gradients.
     """
-    path = _cache_path(network, loss, shape, device, amp)
-    if path.is_file() and not again:
-        stored = json.loads(path.read_text())
-        return Choice(**stored["choice"]), f"{stored['line']} (kept from an earlier run)"
+    known = kept(network, loss, shape, device, amp)
+    if known is not None and not again:
+        return known[0], f"{known[1]} (kept from an earlier run)"
     state = torch.get_rng_state()
     image = torch.rand(tuple(shape), device=device)
     label = torch.zeros((shape[0], label_channels, *shape[2:]), dtype=torch.uint8, device=device)
@@ -104,10 +103,26 @@ def tune(
     choice, line = _race(bench, device, amp)
     torch.set_rng_state(state)
     keep_large_blocks(choice.keep_memory)
+    path = _cache_path(network, loss, shape, device, amp)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"choice": choice.to_dict(), "line": line}))
     return choice, line
+
+
+def kept(
+    network: nn.Module,
+    loss: nn.Module,
+    shape: Sequence[int],
+    device: torch.device,
+    amp: bool | None = None,
+) -> tuple[Choice, str] | None:
+    """What `tune` chose before on this machine, and its line; None where it never did."""
+    path = _cache_path(network, loss, shape, device, amp)
+    if not path.is_file():
+        return None
+    stored = json.loads(path.read_text())
+    return Choice(**stored["choice"]), str(stored["line"])
 
 
 @torch.no_grad()
@@ -182,23 +197,8 @@ def _cache_path(
     network: nn.Module, loss: nn.Module, shape: Sequence[int], device: torch.device, amp: Any
 ) -> Path:
     """Where the choice for this machine, network and batch is kept."""
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    where = device_name(device)
     tensors = [(k, list(v.shape)) for k, v in network.state_dict().items()]
     key = [where, torch.__version__, torch.get_num_threads(), tensors, type(loss).__name__]
     text = json.dumps([key, list(shape), amp, GAIN])
     return cache_dir() / "tuning" / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
-
-
-def cpu_name() -> str:
-    """The processor's name, family and model, as the system tells them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    facts = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if colon:
-            facts[name.strip()] = value.strip()
-    parts = (facts.get("model name"), facts.get("cpu family"), facts.get("model"))
-    return " / ".join(part for part in parts if part) or platform.machine()

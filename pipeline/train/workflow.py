@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.bundles.export import resolved_settings, write_configs, write_model
+from pipeline.bundles.export import resolved_settings, settled, write_configs, write_model
 from pipeline.bundles.guard import leave, one_line_exit, refusal
 from pipeline.bundles.interrupt import exit_code, interruptible
 from pipeline.bundles.settings import claim_folder
@@ -21,9 +21,11 @@ from pipeline.bundles.weights import find_weights, load_into, read_weights, stat
 from pipeline.bundles.workflow import config_folder, current_config
 from pipeline.errors import DataError
 from pipeline.metrics import format_table
+from pipeline.planning.intensities import network_channels
 from pipeline.tracking.run import tracked
 from pipeline.train import distributed
 from pipeline.train.average import Average
+from pipeline.train.calibration import keep_calibration
 from pipeline.train.report import ScoreTable
 from pipeline.train.schedule import Clock
 from pipeline.train.state import StateSaver, load_state, restore
@@ -56,6 +58,7 @@ class Training:
         new_head: Leave out the last layer of `weights`.
         resume: Go on from the state in `output_dir`.
         amp: The user's word on mixed precision; None: measured.
+        calibration: Windows of training cases kept for int8; 0: none.
     """
 
     trainer: Any
@@ -75,6 +78,7 @@ class Training:
     new_head: bool = False
     resume: str | None = None
     amp: bool | None = None
+    calibration: int | None = 0
     config: dict[str, Any] = field(default_factory=current_config)
     source: Path = field(default_factory=lambda: config_folder() or Path())
 
@@ -98,7 +102,10 @@ class Training:
                 claimed = True
             with interruptible(), self._logged(), tracked(self.tracker.run):
                 self._prepare(state)
-                self.trainer.run()
+                if self.clock.ended_by:  # trained to the end before, and only not yet reported
+                    self.tracker.start(self.trainer)
+                else:
+                    self.trainer.run()
                 if distributed.leads():
                     self._finish(began)
         except KeyboardInterrupt as error:
@@ -140,7 +147,9 @@ class Training:
         if state is not None:
             logger.info("resumed after epoch %d (%.0f s)", state["epoch"], self.clock.before_s)
         if distributed.leads():
-            write_configs(self.folder, self.source, self.config, self.facts, self.plan)
+            self.config = settled(self.config, getattr(inner, "built_with", {}), self.plan)
+            border = getattr(inner, "border", 0)
+            write_configs(self.folder, self.source, self.config, self.facts, self.plan, border)
             logger.info("run %s", self.output_dir)
 
     def _choose(self, inner: nn.Module, state: Mapping[str, Any] | None) -> Choice:
@@ -150,7 +159,8 @@ class Training:
             choice = choice if self.amp is None else replace(choice, amp=self.amp)
         else:
             plan, facts = self.plan, self.facts
-            shape = (plan["batch_size"], len(facts["modality"]), *plan["patch"])
+            channels = len(network_channels(facts["modality"], plan["window"]))
+            shape = (plan["batch_size"], channels, *plan["patch"])
             labels = len(facts["classes"]) if facts["head"] == "sigmoid" else 1
             measured = None
             if distributed.leads():
@@ -165,17 +175,24 @@ class Training:
         """Go on from a state.
 
         Raises:
-            DataError: It is of a run with other settings, or of one that has ended.
+            DataError: It is of a run with other settings, or of one that has ended and is reported.
         """
         restore(state, self.trainer, self.network, self.saver.parts, self.saver.settings)
-        limit = self.clock.max_epochs
+        limit, minutes = self.clock.max_epochs, self.clock.max_minutes
         if limit is not None and state["epoch"] >= limit:
-            raise DataError(
-                f"the run has its {state['epoch']} epochs", hint="give a larger --max_epochs"
+            fact, hint = f"the run has its {state['epoch']} epochs", "give a larger --max_epochs"
+            self._end("max_epochs", fact, hint)
+        elif minutes is not None and self.clock.before_s >= 60 * minutes:
+            self._end(
+                "max_minutes", f"the run has its {minutes:g} minutes", "give more --max_minutes"
             )
-        minutes = self.clock.max_minutes
-        if minutes is not None and self.clock.before_s >= 60 * minutes:
-            raise DataError(f"the run has its {minutes:g} minutes", hint="give more --max_minutes")
+
+    def _end(self, ended_by: str, fact: str, hint: str) -> None:
+        """Leave nothing but the report to do; refuse where that is done too."""
+        cases = self.tester is not None and len(self.tester.data_loader)
+        if (self.folder / ("scores.csv" if cases else "models/model.json")).is_file():
+            raise DataError(fact, hint=hint)
+        self.clock.ended_by = ended_by
 
     def _device(self) -> torch.device:
         return torch.device(self.trainer.state.device)
@@ -195,6 +212,8 @@ class Training:
             best={"epoch": self.best.epoch, "val_mean_dice": self.best.metric},
             ended_by=self.clock.ended_by,
         )
+        dataset = self.trainer.data_loader.dataset
+        keep_calibration(dataset, self.calibration or 0, self.folder / "models")
         if self.tester is not None and len(self.tester.data_loader):
             self.tester.run()
         self._track()

@@ -8,8 +8,10 @@ import pytest
 
 from pipeline.bundlegen.settings import PLANNED
 from pipeline.bundles.export import (
+    image_format,
     metadata,
     resolved_settings,
+    settled,
     versions,
     write_configs,
     write_model,
@@ -89,7 +91,8 @@ def test_options_set_for_the_network_reach_all_that_builds_it(
     assert inference["network_def"]["widths"] == [2, 4, 8]
     network = build_network("attunet", 2, 1, 3, widths=[2, 4, 8], dropout=0.1)
     record = write_model(tmp_path, network.state_dict(), config, facts, plan)
-    assert record["network"]["options"] == {"widths": [2, 4, 8], "norm": "batch", "dropout": 0.1}
+    given = {"widths": [2, 4, 8], "dropout": 0.1}
+    assert record["network"]["options"] == {**plan["network"], **given}
     assert record["plan"]["network"] == record["network"]["options"]
 
 
@@ -138,3 +141,55 @@ def test_a_model_is_written_with_what_is_needed_to_build_it(
 
 def test_versions_name_what_computes() -> None:
     assert set(versions()) == {"unetworks", "python", "torch", "monai", "numpy", "pytorch-ignite"}
+
+
+def test_an_option_given_as_an_expression_is_recorded_by_its_value(
+    tmp_path: Path, config: Values, facts: Values, plan: Values
+) -> None:
+    config["network_def"]["dropout"] = "$0.1 * 2"
+    options = {**plan["network"], "widths": (2, 4, 8), "dropout": 0.2}
+    network = build_network("attunet", 2, 1, 3, **options)
+    final = settled(config, network.built_with, plan)
+    assert final["network_def"]["dropout"] == 0.2
+    assert final["network_def"]["widths"] == [2, 4, 8]
+    assert final["network_def"]["norm"] == config["network_def"]["norm"], "as planned"
+    write_configs(tmp_path, BUNDLE, final, facts, plan)
+    inference = json.loads((tmp_path / "configs" / "inference.json").read_text())
+    assert inference["network_def"]["dropout"] == 0.2
+    record = write_model(tmp_path, network.state_dict(), final, facts, plan)
+    assert record["network"]["options"]["dropout"] == 0.2
+    assert record["network"]["options"]["widths"] == [2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("modality", "expected"),
+    [
+        (["CT"], "hounsfield"),
+        (["MR"], "magnitude"),
+        (["MR T1", "MR T2"], "magnitude"),
+        (["CT", "PT"], "raw"),
+        (["photograph"], "raw"),
+    ],
+)
+def test_the_values_of_an_image_are_named_as_monai_names_them(
+    modality: list[str], expected: str
+) -> None:
+    assert image_format(modality) == expected
+
+
+def test_metadata_say_what_the_data_are(facts: Values, plan: Values) -> None:
+    facts |= {"modality": ["MR"], "name": "hippocampus", "cases": 208}
+    meta = metadata(BUNDLE, facts, plan)
+    jsonschema.validate(meta, json.loads(SCHEMA.read_text()))
+    assert meta["task"] == "MR segmentation with an Attention U-Net"
+    assert meta["description"].endswith("Trained on hippocampus: 208 cases, MR.")
+    assert "CT" not in json.dumps({k: v for k, v in meta.items() if k != "references"})
+    image = meta["network_data_format"]["inputs"]["image"]
+    assert (image["format"], image["modality"]) == ("magnitude", "MR")
+
+
+def test_metadata_of_an_unpadded_network_name_both_sizes(facts: Values, plan: Values) -> None:
+    plan["patch"] = [316, 316]
+    formats = metadata(ROOT / "bundles" / "unet_valid", facts, plan, 184)["network_data_format"]
+    assert formats["inputs"]["image"]["spatial_shape"] == [316, 316]
+    assert formats["outputs"]["pred"]["spatial_shape"] == [132, 132]

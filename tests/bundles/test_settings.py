@@ -91,10 +91,43 @@ def test_the_plan_fits_the_networks_divisor_and_names_its_options(facts: Values)
     assert all(n % 8 == 0 for n in found["patch"])
     assert found["network"]["norm"] == found["norm"] == "batch"
     assert len(found["network"]["widths"]) == 4
-    full = plan(facts, "attunet", preset="full", spatial_dims=3)
+    large = {**facts, "shape": [90, 90, 60]}
+    full = plan(large, "attunet", preset="full", spatial_dims=3)
     assert all(n % 16 == 0 for n in full["patch"])
     assert full["network"]["widths"] == [64, 128, 256, 512, 1024]
     json.dumps(found)
+
+
+@pytest.mark.parametrize("name", ["attunet", "nnunet", "unet_bilinear", "dynunet"])
+def test_a_thick_set_gives_strides_and_kernels_to_a_network_that_takes_them(
+    name: str, facts: Values
+) -> None:
+    thick = {**facts, "shape": [64, 64, 20], "spacing": [1.0, 1.0, 6.0]}
+    found = plan(thick, name)
+    options = found["network"]
+    assert options["strides"][0] == [2, 2, 1]
+    assert options["kernels"][0] == [3, 3, 1]
+    assert options["kernels"][-1] == [3, 3, 3]
+    with torch.device("meta"):
+        network = build_network(name, 3, 1, 3, **options)
+        heads = network.eval()(torch.zeros(1, 1, *found["patch"]))
+    assert list(heads.shape[2:]) == found["patch"]
+
+
+def test_a_network_without_strides_gets_none_for_a_thick_set(facts: Values) -> None:
+    thick = {**facts, "shape": [64, 64, 20], "spacing": [1.0, 1.0, 6.0]}
+    found = plan(thick, "vnet")
+    assert not {"strides", "kernels"} & set(found["network"])
+    assert found["strides"] is None
+    assert "halves all axes alike" in found["why"]["strides"]
+
+
+def test_an_infinite_memory_stands_for_a_machine_that_forces_nothing(facts: Values) -> None:
+    huge = {**facts, "shape": [512, 512, 400]}
+    small, large = (plan(huge, "attunet", preset="full", memory=m) for m in (2.0, float("inf")))
+    assert np.prod(small["patch"]) < np.prod(large["patch"])
+    assert "memory" not in "".join(large["why"].values())
+    assert "memory of 2.0 GiB" in small["why"]["patch"]
 
 
 def test_no_norm_reaches_the_network_as_none(facts: Values) -> None:

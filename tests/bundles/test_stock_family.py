@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.bundlegen.write import sources
 from pipeline.io import read_image
 from pipeline.predict import predict
-from tests.tiny import ROOT, stock, write_set
+from tests.tiny import ROOT, Outcome, stock, write_set
 
 
 @pytest.fixture(scope="module")
@@ -18,24 +19,81 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # minutes each on one core; `make test-all` runs them
-HEAVY = {("swin_unetr", 3), ("unet3plus", 3), ("unetr", 3)}
+HEAVY = {("swin_unetr", 3), ("unet3plus", 3), ("unetr", 3), ("unet_valid", 3)}
 MEMBERS = [
     pytest.param(name, dims, marks=[pytest.mark.heavy] if (name, dims) in HEAVY else [])
     for name in sources()
     for dims in (2, 3)
 ]
+NARROW: dict[str, Any] = {"network_def::widths": [2, 4, 6, 8, 10]}
+TWO_STEPS: dict[str, Any] = {"max_epochs": 1, "epoch_length": 2, "batch_size": 2, "amp": False}
+
+
+def two_steps(folder: Path, name: str, manifest: Path, **settings: Any) -> Outcome:
+    config = ROOT / "bundles" / name / "train.json"
+    outcome = stock(folder, "training", config, manifest=str(manifest), **TWO_STEPS, **settings)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def predict_the_test_case(outcome: Outcome, manifest: Path, folder: Path) -> None:
+    scan = manifest.parent / "images" / "c3.nii.gz"
+    (mask,) = predict(outcome.run, scan, folder / "masks").masks
+    assert read_image(mask).shape == read_image(scan).shape
 
 
 @pytest.mark.parametrize(("name", "dims"), MEMBERS)
 def test_a_bundle_trains_and_its_run_predicts_from_model_json_alone(
     name: str, dims: int, manifest: Path, tmp_path: Path
 ) -> None:
-    config = ROOT / "bundles" / name / "train.json"
-    settings = {"max_epochs": 1, "epoch_length": 2, "batch_size": 2, "spatial_dims": dims}
-    outcome = stock(tmp_path, "training", config, manifest=str(manifest), amp=False, **settings)
-    assert outcome.code == 0, outcome.err
+    # the first U-Net gives 20 voxels of a row, and sees ten times as many
+    settings = {**NARROW, "patch": [204] * dims} if name == "unet_valid" else {}
+    outcome = two_steps(tmp_path, name, manifest, spatial_dims=dims, **settings)
     assert json.loads((outcome.run / "models" / "model.json").read_text())["bundle"] == name
     assert (outcome.run / "scores.csv").is_file()
-    scan = manifest.parent / "images" / "c3.nii.gz"
-    (mask,) = predict(outcome.run, scan, tmp_path / "masks").masks
-    assert read_image(mask).shape == read_image(scan).shape
+    predict_the_test_case(outcome, manifest, tmp_path)
+
+
+@pytest.mark.parametrize("dims", [2, pytest.param(3, marks=pytest.mark.heavy)])
+def test_the_3d_unet_trains_unpadded_as_published(
+    dims: int, manifest: Path, tmp_path: Path
+) -> None:
+    patch = [100] * dims  # 12 voxels of logits
+    outcome = two_steps(tmp_path, "unet3d", manifest, spatial_dims=dims, padded=False, patch=patch)
+    record = json.loads((outcome.run / "models" / "model.json").read_text())
+    assert record["network"]["options"]["padded"] is False
+    assert record["plan"]["patch"] == patch
+    meta = json.loads((outcome.run / "configs" / "metadata.json").read_text())
+    formats = meta["network_data_format"]
+    assert formats["outputs"]["pred"]["spatial_shape"] == [12] * dims
+    predict_the_test_case(outcome, manifest, tmp_path)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_unet3plus_trains_with_its_classification_guided_module(
+    dims: int, manifest: Path, tmp_path: Path
+) -> None:
+    outcome = two_steps(
+        tmp_path,
+        "unet3plus",
+        manifest,
+        spatial_dims=dims,
+        patch=[32] + [16] * (dims - 1),
+        deep_supervision=True,
+        cgm=True,
+        **NARROW,
+    )
+    record = json.loads((outcome.run / "models" / "model.json").read_text())
+    options = record["network"]["options"]
+    assert (options["deep_supervision"], options["cgm"]) == (True, True)
+    assert options["activation"] == "softmax"
+    predict_the_test_case(outcome, manifest, tmp_path)
+
+
+def test_a_guided_network_without_heads_is_refused_in_one_line(
+    manifest: Path, tmp_path: Path
+) -> None:
+    config = ROOT / "bundles" / "unet3plus" / "train.json"
+    outcome = stock(tmp_path, "training", config, manifest=str(manifest), cgm=True)
+    assert outcome.code == 2
+    assert "cgm is set without heads; set deep_supervision, too" in outcome.line

@@ -284,3 +284,25 @@ def test_d92_nothing_written_names_a_patient(tmp_path: Path) -> None:
         for field in ("descrip", "aux_file", "db_name", "intent_name"):
             assert bytes(header[field]).strip(b"\0") == b""
         assert not header.extensions
+
+
+@pytest.mark.parametrize("name", ["folder.nii.gz", f"{'a' * 300}.nii.gz", "file/out.nii.gz"])
+def test_an_output_that_cannot_be_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_nifti(tmp_path / "in.nii.gz", np.zeros((2, 3, 4), np.int16), np.eye(4))
+    (tmp_path / "folder.nii.gz").mkdir()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.iterdir())
+    assert main(["convert", str(tmp_path / "in.nii.gz"), str(tmp_path / name)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be written" in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_input_with_an_impossible_name_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", str(tmp_path / ("a" * 300)), str(tmp_path / "out.nii.gz")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no such file or folder" in line

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.cli import runs
 from pipeline.errors import UnknownNameError
+from pipeline.metrics import Score, summarise, write_table
 from pipeline.tracking.run import TrackedRun
 
 ROOT = Path(__file__).parents[2]
@@ -27,12 +28,16 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Address of a database with two folds of `attunet`, and a failed run of `unet`."""
-    address = f"sqlite:///{tmp_path_factory.mktemp('runs') / 'mlflow.db'}"
+    folder = tmp_path_factory.mktemp("runs")
+    address = f"sqlite:///{folder / 'mlflow.db'}"
     for fold, score in enumerate((0.8, 0.9)):
         run = TrackedRun(address)
         run.start("attunet", f"fold{fold}", {"fold": fold, "seed": 3}, {"manifest_hash": "abc"})
         run.log_scores(4, {"val/dice_mean": 0.75, "test/dice_mean": score, "test/dice_a": score})
         run.log_text("{}", "configs/train.json")
+        rows = [Score(f"c{n}", "a", "present", score + n / 10, 0, 0, 0, 1, 1) for n in (0, 1)]
+        write_table(rows, summarise(rows), folder / "scores.csv")
+        run.log_artifacts(folder / "scores.csv")
         run.finish("FINISHED")
     run = TrackedRun(address)
     run.start("unet", "broken", {"seed": 3})
@@ -94,15 +99,23 @@ def test_compare_shows_what_differs_and_the_metrics(
     assert "seed" not in rows
 
 
-def test_folds_prints_mean_and_spread(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folds_prints_mean_and_spread_over_patients_and_the_mean_of_each_run(
+    uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert _unetworks_runs("folds", "fold0", "fold1", "--tracking_uri", uri) == 0
     captured = capsys.readouterr()
-    lines = [line.split() for line in captured.out.splitlines()]
-    assert lines[2:] == [
-        ["a", "0.850", "0.071", "0.800", "0.900", "2"],
-        ["mean", "0.850", "0.071", "0.800", "0.900", "2"],
+    lines = captured.out.splitlines()
+    assert lines[0] == "test Dice of 2 runs, over 4 patients (4 cases)"
+    # .8 .9 .9 1
+    assert [line.split() for line in lines[2:4]] == [
+        ["a", "0.900", "0.082", "0.800", "1.000", "4"],
+        ["mean", "0.900", "0.082", "0.800", "1.000", "4"],
     ]
-    assert captured.err == ""
+    assert [line.split() for line in lines[-2:]] == [
+        ["fold0", "0", "0.800", "2"],
+        ["fold1", "1", "0.900", "2"],
+    ]
+    assert captured.err.count("each case counts as a patient of its own") == 2
 
 
 def test_an_unknown_run_is_an_error(uri: str) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DataError, InvalidValueError, UnknownNameError
+from pipeline.errors import InvalidValueError, UnknownNameError
 from pipeline.tracking import process
-from pipeline.tracking.query import RunBook, cross_validation, differing_params, repeated_folds
+from pipeline.tracking.query import RunBook, differing_params
 from pipeline.tracking.run import Status, TrackedRun
 
 
@@ -126,33 +126,3 @@ def test_settings_that_differ_are_named(uri: str) -> None:
     _recorded(uri, "first", seed=0, patch=[1, 2], fold=0)
     _recorded(uri, "second", seed=0, patch=[1, 3])
     assert differing_params(RunBook(uri).runs) == ["fold", "patch"]
-
-
-def test_a_cross_validation_is_mean_and_sample_deviation(uri: str) -> None:
-    # by hand: .8 .9 1 -> mean .9, deviation .1; the spleen is absent from the last fold
-    rows = [(0.8, 0.5), (0.9, 0.7), (1.0, math.nan)]
-    for fold, (liver, spleen) in enumerate(rows):
-        scores = {"test/dice_mean": liver, "test/dice_liver": liver, "test/dice_spleen": spleen}
-        _recorded(uri, f"fold{fold}", dict(scores), fold=fold)
-    found = cross_validation(RunBook(uri).runs)
-    assert [(row.label, row.count) for row in found] == [("liver", 3), ("spleen", 2), ("mean", 3)]
-    liver_row, spleen_row, _ = found
-    assert (liver_row.mean, liver_row.deviation) == pytest.approx((0.9, 0.1))
-    assert (liver_row.lowest, liver_row.highest) == (0.8, 1.0)
-    assert (spleen_row.mean, spleen_row.deviation) == pytest.approx((0.6, 0.02**0.5))
-
-
-def test_a_cross_validation_needs_two_runs_with_scores(uri: str) -> None:
-    _recorded(uri, "scored", {"test/dice_mean": 0.5})
-    _recorded(uri, "unscored")
-    unscored, scored = RunBook(uri).runs
-    with pytest.raises(InvalidValueError, match="two different runs"):
-        cross_validation([scored, scored])
-    with pytest.raises(DataError, match="no test scores in unscored"):
-        cross_validation([scored, unscored])
-
-
-def test_a_fold_that_is_counted_twice_is_named(uri: str) -> None:
-    for fold in (0, 1, 1, None, None):
-        _recorded(uri, "run", fold=fold)
-    assert repeated_folds(RunBook(uri).runs) == ["1"]

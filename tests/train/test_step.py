@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.engines.allocator import keep_large_blocks
 from pipeline.errors import DataError
-from pipeline.train import allocator
 from pipeline.train.average import Average
 from pipeline.train.step import Choice, TrainStep, amp_dtype, forward_loss, memory_format
 
@@ -138,7 +138,7 @@ def test_the_allocator_is_set_whatever_the_choice_came_from(
     for keep in (True, False):
         TrainStep(Average(model)).use(Choice(keep_memory=keep), model, CPU)
     assert told == [True, False]
-    assert allocator.keep_large_blocks(False) in (True, False)
+    assert keep_large_blocks(False) in (True, False)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -152,10 +152,6 @@ def test_network_loss_and_random_state_are_left_as_they_were() -> None:
     assert line.startswith("speed measured: ")
 
 
-def test_the_processor_has_a_name() -> None:
-    assert tuning.cpu_name().strip()
-
-
 @pytest.mark.parametrize(("depth", "tried"), [(1, True), (2, False), (3, True)])
 def test_autocast_is_not_tried_where_onednn_computes_wrong_gradients(
     depth: int, tried: bool, bench: Callable[[Rule], Any], told: Any

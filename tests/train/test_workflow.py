@@ -200,6 +200,22 @@ def test_a_run_that_had_its_time_is_not_resumed(finished: Path, tiny: Path, tmp_
     assert again.line == "error: the run has its 1e-06 minutes; give more --max_minutes"
 
 
+def test_a_run_that_ended_without_its_scores_is_resumed_for_them_alone(
+    finished: Path, tiny: Path, tmp_path: Path
+) -> None:
+    scores = (finished / "scores.csv").read_bytes()
+    shutil.rmtree(finished / "models")
+    (finished / "scores.csv").unlink()
+    again = train(tmp_path, tiny, resume=str(finished))
+    assert again.code == 0, again.err
+    assert "epoch" not in again.err.split("resumed after epoch 2")[1]
+    assert (finished / "scores.csv").read_bytes() == scores
+    assert "ended by max_epochs" in again.out
+    (run,) = tracked(tmp_path)
+    assert run.status == "FINISHED"
+    assert json.loads((finished / "models" / "model.json").read_text())["run_id"] == run.id
+
+
 def test_a_finished_run_goes_on_with_more_epochs_from_its_own_config(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -299,7 +315,7 @@ def test_a_nan_in_an_image_is_found_before_the_training(tmp_path: Path) -> None:
     array = volume.array.astype(np.float32)
     array[:2] = np.nan
     write_nifti(file, array, np.diag([1, 1, 1.5, 1]))
-    assert "c0: 616 voxels of the image are no number" in refused(tmp_path, manifest)
+    assert "c0: NaN or infinite: 616 voxels" in refused(tmp_path, manifest)
 
 
 def test_a_full_disk_is_one_line_and_the_state_before_stands(
@@ -382,6 +398,7 @@ def test_test_cases_are_not_read_before_the_training_has_ended(tmp_path: Path) -
     done = train(tmp_path, manifest)
     assert done.code == 2
     assert "c3.nii.gz" in done.line
+    assert "held out, c3: unreadable" in done.err
     assert load_state(done.run)["epoch"] == 2
     assert (done.run / "models" / "model.safetensors").is_file()
     (run,) = tracked(tmp_path)
