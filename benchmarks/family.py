@@ -78,7 +78,7 @@ def trained(name: str, dims: int, minutes: float) -> Row | None:
             print(f"{name} {dims}D: {printed.read_text()[-800:]}", file=sys.stderr)
             return None
         unit = 1 if sys.platform == "darwin" else 1024
-        (run,) = Path(folder).glob("runs/*/*")
+        (run,) = Path(folder).glob(f"runs/{name}/*")
         return {
             **read_run(run),
             "peak_gib": round(usage.ru_maxrss * unit / GIB, 2),
@@ -121,11 +121,11 @@ def page(rows: list[Row], minutes: float) -> str:
         head,
         ([name, *(cell for d in (2, 3) for cell in cells(found.get((name, d))))] for name in names),
     )
-    cases = {dims: max((r["cases"] for r in rows if r["dims"] == dims), default=0) for dims in SETS}
+    cases = {d: max((row["cases"] for row in rows if row["dims"] == d), default=0) for d in SETS}
     return (
-        f"Compact presets, {minutes:g} minutes each, {cpu_name()}; mean Dice on {cases[2]} held-out "
-        f"pictures of nuclei and {cases[3]} held-out scans of the hippocampus (fold 0); seconds per "
-        "update include the validations, GiB is the peak of the whole program; "
+        f"Compact presets, {minutes:g} minutes each, {cpu_name()}; mean Dice on {cases[2]} "
+        f"held-out pictures of nuclei and {cases[3]} held-out scans of the hippocampus (fold 0); "
+        "seconds per update include the validations, GiB is the peak of the whole program; "
         "`python -m benchmarks.family --page`. So short a time favours networks that are cheap "
         f"to compute: it says little about what they reach in the end.\n\n{table}"
     )

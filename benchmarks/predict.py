@@ -6,7 +6,7 @@ than stock. What an engine needs once per weights and machine (export, choice) i
 by a run that does not count, as it is for every case of a cohort but the first.
 
     python -m benchmarks.reference       # once: a network that has learned the task
-    python -m benchmarks.predict [--rounds 2] [--only ROW ...] [--write docs/performance.md]
+    python -m benchmarks.predict [--rounds 2] [--only ROW ...] [--page]
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.markdown import replace_between, table
+from benchmarks.pages import DOCS, markdown, write_between
 from benchmarks.reference import LARGER
 from pipeline.engines.machine import cpu_name
 from pipeline.io import read_label, write_nifti
@@ -43,7 +43,6 @@ ROWS: Final = {
     "stock@25": "MONAI stock, 25 classes (random maps)",
 }
 DEFAULT: Final = ("stock", "auto", "auto-full", "fp32-box", "fp32", "auto@25", "auto@105")
-MARKERS: Final = ("<!-- predict -->", "<!-- /predict -->")
 
 
 def write_scan(folder: Path) -> None:
@@ -116,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=tuple(ROWS), default=list(DEFAULT))
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("--page", action="store_true", help="write docs/performance.md")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -129,11 +128,11 @@ def main() -> None:
             for row in args.only:
                 answers[row].append(run(row, folder))
         head = ["run", "ratio", "s", "engine", "windows", "GiB above base", "Dice", "equal, %"]
-        text = table(head, [line(row, answers, folder) for row in args.only])
+        text = markdown(head, [line(row, answers, folder) for row in args.only])
     text = f"CPU: {cpu_name()}; {args.rounds} rounds.\n\n{text}"
     print(text)
-    if args.write:
-        replace_between(args.write, MARKERS, text)
+    if args.page:
+        write_between(DOCS / "performance.md", "predict", text)
 
 
 if __name__ == "__main__":

@@ -100,8 +100,9 @@ def test_000_trains_the_plain_network_on_carvana_and_writes_its_masks(clone: Pat
     data = clone / "data" / "carvana"
     for folder in ("train", "train_masks"):
         (data / folder).mkdir(parents=True)
-    for car in ("5b1c", "ff03", "2aaa", "0d4e"):
-        for side in ("01", "02"):
+    sides = {"5b1c": ("01", "02"), "ff03": ("07", "16"), "2aaa": ("01",), "0d4e": ("09",)}
+    for car, names in sides.items():
+        for side in names:
             mask = blob(rng, 40, 56)
             picture = rng.integers(0, 60, (40, 56, 3)) + 150 * mask[..., None]
             Image.fromarray(picture.astype(np.uint8)).save(data / "train" / f"{car}_{side}.jpg")
@@ -109,9 +110,9 @@ def test_000_trains_the_plain_network_on_carvana_and_writes_its_masks(clone: Pat
     run_section("000", clone)
     run = clone / "runs" / "article-000"
     assert config(run)["bundle"] == "unet_plain"
-    masks = sorted(p.name for p in (run / "masks").glob("*.png"))
-    assert masks == ["0d4e_01.png", "0d4e_02.png"]
-    mask = np.asarray(Image.open(run / "masks" / masks[0]))
+    (path,) = (run / "masks").glob("*.png")
+    assert path.name == "0d4e_09.png"
+    mask = np.asarray(Image.open(path))
     assert mask.shape == (40, 56)
     assert set(np.unique(mask)) <= {0, 255}
     manifest = load_manifest("docs/articles/carvana.json")

@@ -41,7 +41,7 @@ def check_manifest(
     Args:
         manifest: The data set.
         fold: Check the cases of this fold alone; None: all cases, all divisions.
-        jobs: Processes that read; None: one a core where that pays.
+        jobs: Processes that read; None: one a core.
         quiet: No progress bar.
 
     Raises:
@@ -53,7 +53,7 @@ def check_manifest(
     divisions = divisions_of(manifest, fold)
     chosen = divisions[0] if fold is not None else None
     cases = [case for case in manifest.cases if chosen is None or case.id in chosen]
-    facts, read = _gather(cases, measure, jobs, quiet=quiet)
+    facts, read = _gather(cases, measure, jobs or _cores(), quiet=quiet)
     return _report(manifest, cases, facts, read, divisions)
 
 
@@ -77,8 +77,9 @@ def check_for_training(
     """
     read_whole = [*manifest.part("train", fold), *manifest.part("val", fold)]
     held_out = [replace(case, label=None) for case in manifest.part("test", fold)]
-    facts, read = _gather(read_whole, measure, None, quiet=quiet)
-    headers, opened = _gather(held_out, measure_header, None, quiet=quiet)
+    jobs = _processes(read_whole)
+    facts, read = _gather(read_whole, measure, jobs, quiet=quiet)
+    headers, opened = _gather(held_out, measure_header, jobs, quiet=quiet)
     divisions = divisions_of(manifest, fold)[:1]
     cases = [*read_whole, *held_out]
     later = frozenset(case.id for case in held_out)
@@ -111,15 +112,14 @@ def _report(
 
 
 def _gather(
-    cases: Sequence[Case], look: Look, jobs: int | None, *, quiet: bool
+    cases: Sequence[Case], look: Look, jobs: int, *, quiet: bool
 ) -> tuple[list[CaseFacts], int]:
     """Facts of all cases, in their order, and how many were not in the cache."""
     kind = look.__name__
     stamps = [stamp_of(case) for case in cases]
     facts = [load_facts(case, stamp, kind) for case, stamp in zip(cases, stamps, strict=True)]
     missing = [n for n, known in enumerate(facts) if known is None]
-    wanted = [cases[n] for n in missing]
-    new = _look_at_all(wanted, look, _processes(wanted) if jobs is None else jobs)
+    new = _look_at_all([cases[n] for n in missing], look, jobs)
     for n, fact in zip(
         missing, progress(new, "checking", total=len(missing), quiet=quiet), strict=True
     ):

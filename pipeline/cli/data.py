@@ -216,11 +216,14 @@ def _plan(args: argparse.Namespace) -> int:
     if args.markdown:
         print("\n".join(planning.markdown_report(facts, plans)))
         return 0
+    from pipeline.progress import progress
     from pipeline.train.expectation import expected
 
     needs = {
         f"{args.bundle}, {name}": expected(args.bundle, preset, plan, plain, args.device).rows()
-        for (preset, _), (name, plan) in zip(wanted, plans.items(), strict=True)
+        for (preset, _), (name, plan) in progress(
+            list(zip(wanted, plans.items(), strict=True)), "timing a step of each plan"
+        )
     }
     print("\n".join(planning.text_report(facts, plans, needs)))
     return 0

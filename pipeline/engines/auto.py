@@ -33,6 +33,7 @@ CANDIDATES: Final = {
     "cuda": ("tensorrt", "compile", "torch"),
 }
 DEMAND: Final = (0.9995, 0.995)  # of all voxels, of the foreground
+SLOW: Final = 2  # batches that torch is timed on
 PACKAGES: Final = ("torch", "openvino", "nncf", "onnxruntime", "onnx", "onnxscript", "tensorrt")
 
 
@@ -153,6 +154,9 @@ def candidates(
             found.append((name, None))
             continue
         having = kind.precisions(device)
+        others = engine == AUTO and any(p is not None for _, p in found)
+        if name == "torch" and device.type == "cpu" and others:
+            having = having[:1]  # they do in reduced precision what torch takes far longer for
         found.extend((name, p) for p in having if precision in (None, p))
     return found
 
@@ -169,7 +173,7 @@ def _measured(
 
     with _opened("torch", "fp32", subject) as torch_engine:
         reference = refer(torch_engine, windows, contest.head)
-        plain = seconds_per_window(torch_engine, reference)
+        plain = seconds_per_window(torch_engine, reference, SLOW)
     say(f"torch fp32: {plain:.3g} s a window, the reference")
     if not reference.telling:
         say(f"{reference.foreground} voxels of foreground are too few to judge by: fp32 only")

@@ -61,6 +61,8 @@ class CompiledEngine(WindowEngine):
     @torch.no_grad()
     def _compute(self, batch: Tensor) -> Tensor:
         assert self._forward is not None, "the engine is closed"
+        if self.device.type == "cuda":  # the last logits may be overwritten
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with torch_threads(self.threads), autocast(self.device, self.precision):
             return self._forward(batch).float()
 

@@ -9,6 +9,8 @@ import torch
 from monai.data.utils import compute_importance_map
 from torch import Tensor
 
+from pipeline.inferers.pages import own_pages
+
 KEPT_BYTES: Final = 32 * 2**20  # of sums that several cells share
 
 
@@ -40,7 +42,7 @@ class Importance:
         if key in self._sums:
             self._sums.move_to_end(key)
             return self._sums[key]
-        found = torch.zeros(tuple(size), device=self.map.device)
+        found = own_pages(size, device=self.map.device).zero_()
         for ordered in product(*(offsets[axis] for axis in axes)):
             corner = dict(zip(axes, ordered, strict=True))
             found += self.map[tuple(slice(corner[a], corner[a] + n) for a, n in enumerate(size))]

@@ -6,6 +6,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+from pipeline.inferers.pages import own_pages
+
 
 class Pool:
     """Hands out buffers and takes them back; never holds more than was once needed at a time.
@@ -44,7 +46,7 @@ class Pool:
             self._kept_bytes -= number
             return kept.pop().view(*shape)
         self._drop()
-        return torch.empty(size, dtype=self.dtype, device=self.device).view(*shape)
+        return own_pages((size,), self.dtype, self.device).view(*shape)
 
     def give(self, buffer: Tensor) -> None:
         """Take a tensor back; the caller must not use it any more."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.inferers.layout import Box, Span
+from pipeline.inferers.pages import own_pages
 from pipeline.inferers.sweep import Block
 from pipeline.inferers.target import Target
 
@@ -100,7 +101,8 @@ class SourceRows:
         if slab is None:
             size = [high - low for low, high in self._region]
             size[self._axis] = rows.stop - rows.start
-            values = block.logits.new_empty((len(block.logits), *size))
+            shape = (len(block.logits), *size)
+            values = own_pages(shape, block.logits.dtype, block.logits.device)
             slab = self._slabs[rows.start] = _Slab(values, values[0].numel())
         there = [
             slice(part.start - low, part.stop - low)

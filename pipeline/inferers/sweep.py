@@ -13,6 +13,7 @@ from pipeline.inferers.cells import AxisCells, Part, cut_layout, overlapping
 from pipeline.inferers.gather import Gather
 from pipeline.inferers.importance import Importance
 from pipeline.inferers.layout import Box, Layout, places
+from pipeline.inferers.pages import own_pages
 from pipeline.inferers.pool import Pool
 from pipeline.inferers.transfer import on_host
 
@@ -95,6 +96,7 @@ class Sweep:
             for place, window in zip(group, logits, strict=True):
                 self.windows += 1
                 yield from self._add(window.to(self.device), place, cells, sums)
+            del logits, window  # gone before the engine makes the next ones
 
     def _feed(
         self,
@@ -107,7 +109,7 @@ class Sweep:
         shape = (size, self._image.shape[0], *self._layout.seen)
         for number in range(0, len(wanted), size):
             group = list(wanted[number : number + size])
-            batch = spare.pop() if spare else self._image.new_empty(shape)
+            batch = spare.pop() if spare else own_pages(shape, device=self._image.device)
             for window, place in zip(batch, group, strict=False):
                 self._gather.into(window, place)
             pending.append((group, batch))
@@ -158,7 +160,7 @@ class Sweep:
         """Scratch memory of a shape."""
         size = torch.Size(shape).numel()
         if self._scratch.numel() < size:
-            self._scratch = torch.empty(size, device=self.device)
+            self._scratch = own_pages((size,), device=self.device)
         return self._scratch[:size].view(*shape)
 
     def _finished(self, sums: Tensor, parts: Sequence[Part], cells: Sequence[AxisCells]) -> Block:

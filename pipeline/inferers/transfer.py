@@ -17,6 +17,7 @@ def on_host(computed: Iterable[Tensor]) -> Iterator[Tensor]:
     for number, logits in enumerate(computed):
         if logits.device.type != "cuda":
             yield logits
+            del logits  # gone before the engine makes the next ones
             continue
         if number < 2:
             buffers.append(torch.empty(logits.shape, dtype=logits.dtype, pin_memory=True))

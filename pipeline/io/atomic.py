@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import DataError, ResourceError
 
+_END = 64  # characters of the name: a long one must not become too long by ours
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
@@ -28,7 +29,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         DataError: The folder or the file cannot be written.
     """
     target = Path(path)
-    draft = target.with_name(f".{uuid.uuid4().hex[:8]}.{target.name}")
+    draft = target.with_name(f".{uuid.uuid4().hex[:8]}.{target.name[-_END:]}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield draft
@@ -46,5 +47,5 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             ) from error
         raise
     finally:
-        if target.parent.is_dir():
-            draft.unlink(missing_ok=True)
+        if os.path.lexists(draft):
+            draft.unlink()

@@ -69,8 +69,8 @@ def deal_folds(
     placed: list[Counter[str]] = [Counter() for _ in range(folds)]
     fold_of: dict[str, int] = {}
     waiting = sorted(_ordered(groups, seed), key=lambda name: -groups[name][ANY])
+    have = Counter(label for labels in groups.values() for label in labels)
     while waiting:
-        have = Counter(label for name in waiting for label in groups[name])
         label = min(have, key=lambda one: (have[one], one == ANY, one))
         patient = next(name for name in waiting if groups[name][label])
         lack = [
@@ -80,6 +80,7 @@ def deal_folds(
         fold_of[patient] = lack.index(max(lack))
         placed[fold_of[patient]] += groups[patient]
         waiting.remove(patient)
+        have -= Counter(dict.fromkeys(groups[patient], 1))  # keeps what is left of each
     return [[case.id for case in cases if fold_of[case.patient] == fold] for fold in range(folds)]
 
 

@@ -67,17 +67,12 @@ def name_labels(
         return _drawn(pairing, structures)
     if structures is not None:
         pairing.notes.append("the labels are no RTSTRUCT or SEG: --structures has no effect")
-    if usual == "masks":
-        names = sorted({name for pair in pairing.pairs for name in _masks(pair)})
-        labels = {_allowed(name): n for n, name in enumerate(names, 1)}
-        raw: dict[str, RawLabel] = {
-            pair.id: {"masks": {_allowed(name): file for name, file in _masks(pair).items()}}
-            for pair in pairing.pairs
-        }
-        pairing.notes.append(f"one mask a structure: {len(labels)} labels by their files' names")
-        return Naming(labels, raw=raw)
+    if usual == "masks" and not _are_objects(pairing):
+        return _structures(pairing)
     raw = {pair.id: pair.label for pair in pairing.pairs}
-    if usual == "instances":
+    if usual == "masks":
+        raw = {pair.id: {"instances": [*_masks(pair).values()]} for pair in pairing.pairs}
+    if usual in ("masks", "instances"):
         pairing.notes.append(
             f'one mask an object: together they are the label "{OBJECT}"; rename it'
         )
@@ -97,6 +92,25 @@ def _masks(pair: Pair) -> Mapping[str, Path]:
     assert isinstance(pair.label, dict)
     masks: Mapping[str, Path] = pair.label["masks"]
     return masks
+
+
+def _are_objects(pairing: Pairing) -> bool:
+    """Whether masks are single objects: numbered, or called differently in each case."""
+    counts = Counter(name for pair in pairing.pairs for name in _masks(pair))
+    numbered = all(name.isdecimal() for name in counts)
+    return numbered or (len(pairing.pairs) > 1 and max(counts.values()) == 1)
+
+
+def _structures(pairing: Pairing) -> Naming:
+    """One mask a structure: the labels are the files' names."""
+    names = sorted({name for pair in pairing.pairs for name in _masks(pair)})
+    labels = {_allowed(name): n for n, name in enumerate(names, 1)}
+    raw: dict[str, RawLabel] = {
+        pair.id: {"masks": {_allowed(name): file for name, file in _masks(pair).items()}}
+        for pair in pairing.pairs
+    }
+    pairing.notes.append(f"one mask a structure: {len(labels)} labels by their files' names")
+    return Naming(labels, raw=raw)
 
 
 def _drawn(pairing: Pairing, wanted: Sequence[str] | None) -> Naming:

@@ -162,10 +162,11 @@ def _segment(predictor: Predictor, waiting: Waiting, reader: Reader) -> Segmente
     image, waiting.image = waiting.image, None
     if predictor.recipe.how.max_ram_gib is None:
         return predictor.segment(waiting.task, image, waiting.seconds)
+    held = reader.held_bytes()
     try:
-        return predictor.segment(waiting.task, image, waiting.seconds, reader.held_bytes())
+        return predictor.segment(waiting.task, image, waiting.seconds, held)
     except ResourceError:
-        if not reader.held_bytes():
+        if not held:
             raise
     reader.drop()
     return predictor.segment(waiting.task, image, waiting.seconds)

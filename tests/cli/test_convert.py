@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from pipeline.cli import convert
+from pipeline.cli import convert, main
 from pipeline.errors import PipelineError
 from pipeline.io import write_nifti, write_picture
 

@@ -140,6 +140,16 @@ def test_reduced_precision_that_is_slower_is_not_chosen(
     assert title(chosen()) == "openvino fp32"
 
 
+def test_torch_is_tried_in_reduced_precision_only_where_no_other_engine_is(
+    stage: Callable[..., Stage], chosen: Callable[..., Choice]
+) -> None:
+    played = stage({"torch bf16": 0.5, "openvino fp32": 0.7})
+    assert title(chosen()) == "openvino fp32"
+    assert "torch bf16" not in played.opened
+    stage({"torch bf16": 0.5}, missing={"openvino", "onnxruntime"})
+    assert title(chosen(again=True)) == "torch bf16"
+
+
 def test_torch_is_chosen_where_nothing_is_faster(
     stage: Callable[..., Stage], chosen: Callable[..., Choice]
 ) -> None:

@@ -59,9 +59,8 @@ def test_stage_one_of_the_data_science_bowl(root: Path) -> None:
         picture(root / name / "masks" / "2.png", (GREY == 5) * 255)
     made, manifest = drafted(root)
     assert manifest.labels == {"object": 1}
-    assert made.content["training"][0]["label"] == {"instances": f"{root.name}/{'cd'}/masks"} or (
-        made.content["training"][0]["label"] == {"instances": f"{root.name}/{'ab'}/masks"}
-    )
+    (case,) = made.content["training"]
+    assert case["label"] == {"instances": f"{root.name}/{case['id']}/masks"}
     assert labels_of(manifest) == {"ab": [0, 1], "cd": [0, 1]}
     assert any("one mask an object" in note for note in made.notes)
 
@@ -77,6 +76,20 @@ def test_one_file_a_structure_is_named_by_its_files(root: Path) -> None:
     assert manifest.labels == {"aorta": 1, "liver": 2, "spleen": 3}
     assert labels_of(manifest) == {"s0": [0, 1, 2], "s1": [0, 2, 3]}
     assert manifest.modality == "CT"
+
+
+@pytest.mark.parametrize("names", [("1", "2"), ("{}x", "{}y")], ids=["numbered", "random"])
+def test_masks_that_are_numbered_or_called_differently_in_each_case_are_objects(
+    root: Path, names: tuple[str, str]
+) -> None:
+    for case in ("ab", "cd"):
+        picture(root / case / f"{case}.png")
+        for n, name in enumerate(names):
+            picture(root / case / "masks" / f"{name.format(case)}.png", n == GREY)
+    made, manifest = drafted(root)
+    assert manifest.labels == {"object": 1}
+    assert set(made.content["training"][0]["label"]) == {"instances"}
+    assert labels_of(manifest) == {"ab": [0, 1], "cd": [0, 1]}
 
 
 def test_colours_are_mapped_and_the_mapping_is_told(root: Path) -> None:

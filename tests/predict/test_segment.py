@@ -228,7 +228,7 @@ def test_an_unpadded_network_sees_mirrored_borders(case: InputCase) -> None:
     shape = ready.image.shape[1:]  # 9 x 14 x 12
     grown = network.next_size([n + 88 for n in shape])
     index = [np.arange(-44, g - 44) for g in grown]
-    folded = [
+    folded: Any = [
         np.minimum(i % (2 * n - 2), -i % (2 * n - 2)) for i, n in zip(index, shape, strict=True)
     ]
     around = ready.image.numpy()[(slice(None), *np.ix_(*folded))]
