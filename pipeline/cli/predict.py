@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     if args.trust:
         from pipeline.predict.foreign import predict_foreign as chosen
     with interruptible():
-        outcome = chosen(args.bundles, args.input, args.output, _options(args))
+        outcome = chosen(args.bundles, args.input, args.output, options_of(args))
     if outcome.kept and not args.quiet:
         print(f"{outcome.kept} done before; --again predicts them anew", file=sys.stderr)
     for case, reason in outcome.failed:
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     return 2 if outcome.failed else 0
 
 
-def _options(args: argparse.Namespace) -> "Options":
+def options_of(args: argparse.Namespace) -> "Options":
     """What the words of the command say."""
     from pipeline.io import Reading
     from pipeline.predict import Options

@@ -99,7 +99,8 @@ def read_label(
     if reference is None:
         raise DataError(
             f"{path}: a DICOM label is an RTSTRUCT or SEG file with the series it was drawn on",
-            hint="give both, with --reference SERIES, or the label as NIfTI",
+            hint='give both, with --reference SERIES, in a manifest as {"rtstruct": FILE} or '
+            '{"seg": FILE}, or the label as NIfTI',
         )
     from pipeline.io.dicom import LabelChoice, read_dicom_label
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.io import Reading, Volume, read_header, read_label
+from pipeline.errors import DataError
+from pipeline.io import Reading, Volume, kind_of, read_header, read_label
 from pipeline.manifests.parts import PartsLabel, PictureLabel
 
 Kind = Literal["rtstruct", "seg"]
@@ -49,6 +50,12 @@ class DrawnLabel:
                 or overlaps another.
             GeometryError: Drawn on another series, frame of reference or grid.
         """
+        if self.image.is_file() and kind_of(self.image) != "dicom":
+            raise DataError(
+                f"{self.file}: drawn on a DICOM series, and the case's image {self.image} is none",
+                hint="give the series as the image, or the label as NIfTI: "
+                "unetworks convert FILE OUT.nii.gz --reference SERIES",
+            )
         if not self.structures:  # the case has none of them: background
             header = read_header(self.image, series=self.series)
             return Volume(np.zeros(header.shape, np.uint8), header.affine)

@@ -17,6 +17,7 @@ from pipeline.predict.inputs import InputCase, find_cases
 from pipeline.predict.model import Model
 from pipeline.predict.outputs import case_record, write_json, write_mask
 from pipeline.predict.peak import peak_gib
+from pipeline.predict.postprocess import mend, read_steps
 from pipeline.predict.segment import Segmented, refuse_other_input
 from pipeline.transforms.classes import to_integers
 
@@ -91,11 +92,12 @@ class MaskWriter:
         picture = self.facts["dims"] == 2
         mask = to_integers(classes, self.facts["values"], self.facts["head"])
         affine = None if picture else np.asarray(meta["original_affine"], dtype=np.float64)
-        result = Segmented(mask, affine)
+        steps = read_steps(self.plan.get("postprocess"), list(model.classes))
+        result = Segmented(mend(mask, model.classes, steps, affine), affine)
         path = self.folder / f"{case['case']}{'.png' if picture else '.nii.gz'}"
         write_mask(path, result, model)
         source = InputCase(case["case"], (), case["shown"])
-        record = case_record(source, path, result, [model], peak_gib())
+        record = case_record(source, path, result, [model], peak_gib(), steps)
         write_json(self.folder / f"{case['case']}.json", record)
         self.masks.append(path)
 

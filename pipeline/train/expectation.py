@@ -46,10 +46,10 @@ class Expectation:
 
     def rows(self) -> list[str]:
         """Return the lines that a report prints."""
+        needed, took = _rounded(self.memory_gib), _rounded(self.seconds)
         return [
-            f"memory  {_rounded(self.memory_gib)} GiB of {self.offered_gib:.1f} GiB, by the table of "
-            "the networks' costs",
-            f"time    {_rounded(self.seconds)} s per update, {self.how}",
+            f"memory  {needed} GiB of {self.offered_gib:.1f} GiB, by the networks' table of costs",
+            f"time    {took} s per update, {self.how}",
         ]
 
 

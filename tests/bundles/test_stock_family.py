@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.bundlegen.write import sources
-from pipeline.io import read_image
+from pipeline.io import Volume, read_image
 from pipeline.predict import predict
 from tests.tiny import ROOT, Outcome, stock, write_set
 
@@ -36,10 +36,12 @@ def two_steps(folder: Path, name: str, manifest: Path, **settings: Any) -> Outco
     return outcome
 
 
-def predict_the_test_case(outcome: Outcome, manifest: Path, folder: Path) -> None:
+def predict_the_test_case(outcome: Outcome, manifest: Path, folder: Path) -> Volume:
     scan = manifest.parent / "images" / "c3.nii.gz"
     (mask,) = predict(outcome.run, scan, folder / "masks").masks
-    assert read_image(mask).shape == read_image(scan).shape
+    predicted = read_image(mask)
+    assert predicted.shape == read_image(scan).shape
+    return predicted
 
 
 @pytest.mark.parametrize(("name", "dims"), MEMBERS)
@@ -66,7 +68,13 @@ def test_the_3d_unet_trains_unpadded_as_published(
     meta = json.loads((outcome.run / "configs" / "metadata.json").read_text())
     formats = meta["network_data_format"]
     assert formats["outputs"]["pred"]["spatial_shape"] == [12] * dims
-    predict_the_test_case(outcome, manifest, tmp_path)
+    predicted = predict_the_test_case(outcome, manifest, tmp_path)
+    inference = outcome.run / "configs" / "inference.json"
+    scan, out = manifest.parent / "images" / "c3.nii.gz", tmp_path / "stock"
+    again = stock(tmp_path, "inferring", inference, input=str(scan), output_dir=str(out))
+    assert again.code == 0, again.err
+    alike = read_image(out / "c3.nii.gz").array == predicted.array
+    assert alike.mean() > 0.999, "but for ties of rounding"
 
 
 @pytest.mark.parametrize("dims", [2, 3])

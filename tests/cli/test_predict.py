@@ -1,10 +1,15 @@
+import argparse
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.io import write_nifti
+from pipeline.cli.predict import options_of, register
+from pipeline.io import Reading, write_nifti
+from pipeline.predict import Options, SegmentOptions
 from pipeline.predict.segment import segment
 from tests.threshold import threshold, write_run
 
@@ -55,11 +60,83 @@ def test_options_reach_the_prediction(run: str, cohort: Path, tmp_path: Path) ->
     assert names == {"a.nii.gz", "a.json", "a_prob.nii.gz", "ledger.jsonl"}
 
 
+def test_every_option_is_passed_on(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    register(parser)
+    words = [
+        "run", "in", "out", "--series", "2", "--phase", "EchoTime=4.6", "--range", "3",
+        "--regularize", "--affine", "qform", "--force-modality", "--cases", "all",
+        "--dataset_dir", "data", "--fold", "1", "--overlap", "0.25", "--mirror", "--level", "2",
+        "--body-box", "lattice", "--engine", "openvino", "--precision", "int8",
+        "--agreement", "0.9", "0.8", "--resample", "logits", "--postprocess", "steps.json",
+        "--again", "--device", "cpu", "--max-ram", "8", "--jobs", "2", "--cluster", "ray",
+        "--quiet", "--probabilities", "liver", "spleen",
+    ]  # fmt: skip
+    assert options_of(parser.parse_args(words)) == Options(
+        device="cpu",
+        how=SegmentOptions(
+            overlap=0.25,
+            mirror=True,
+            level="2",
+            probabilities=("liver", "spleen"),
+            resample="logits",
+            body_box="lattice",
+            max_ram_gib=8.0,
+            engine="openvino",
+            precision="int8",
+            agreement=(0.9, 0.8),
+            force_modality=True,
+        ),
+        reading=Reading(series=2, phase="EchoTime=4.6", part=3, regularize=True, affine="qform"),
+        cases="all",
+        dataset_dir="data",
+        fold=1,
+        postprocess="steps.json",
+        jobs=2,
+        cluster="ray",
+        again=True,
+        quiet=True,
+    )
+
+
+def test_without_options_a_cohort_has_a_process_of_its_own() -> None:
+    parser = argparse.ArgumentParser()
+    register(parser)
+    chosen = options_of(parser.parse_args(["run", "in", "out"]))
+    assert chosen.tell is not None
+    assert replace(chosen, tell=None) == Options(jobs=1, reading=Reading())
+
+
+def test_how_a_case_is_computed_is_told_once(
+    run: str, cohort: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    words = ["predict", run, str(cohort), str(tmp_path / "out"), "--jobs", "0", "--max-ram", "64"]
+    assert main(words) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any("GiB" in line for line in lines), "the plan of the memory"
+    assert len(lines) == len(set(lines))
+    assert main(words) == 0
+    assert capsys.readouterr().err == "2 done before; --again predicts them anew\n"
+
+
+def test_post_processing_is_a_file(run: str, cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "steps.json").write_text('{"organ": {"minimum_mm3": 1e9}}')
+    words = ["predict", run, str(cohort / "a.nii.gz"), str(tmp_path / "out"), "--quiet"]
+    assert main([*words, "--postprocess", str(tmp_path / "steps.json")]) == 0
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["counts"]["organ"]["voxels"] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--overlap", "1"], "overlap is 1.0"),
         (["--device", "gpu"], "device is 'gpu'"),
+        (["--max-ram", "0"], "the memory limit is 0.0 GiB"),
+        (["--jobs", "-1"], "-1 jobs"),
+        (["--level", "7"], "level is '7'"),
+        (["--postprocess", "none.json"], "none.json: no JSON"),
+        (["--series", "2"], "--series is for DICOM"),
         (["--probabilities", "organs"], "no class 'organs'"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.io import read_image
+from pipeline.io import read_image, write_nifti
 from pipeline.manifests import (
     DrawnLabel,
     label_of_row,
@@ -95,6 +95,18 @@ def test_overlaps_without_priority_and_unknown_names_are_refused(tmp_path: Path)
         load_label(DrawnLabel("seg", file, image, ("organ", "lesion"), (1, 4)))
     with pytest.raises(DataError, match="no structure is called 'spleen'"):
         load_label(DrawnLabel("seg", file, image, ("spleen",), (1,)))
+
+
+def test_a_drawing_beside_an_image_that_is_no_series_is_refused(tmp_path: Path) -> None:
+    manifest = load_manifest(write_drawn_set(tmp_path, "rtstruct", ("train",)))
+    volume = read_image(manifest.cases[0].images[0])
+    assert volume.affine is not None
+    image = tmp_path / "c0.nii.gz"
+    write_nifti(image, volume.array, volume.affine)
+    label = DrawnLabel("rtstruct", tmp_path / "c0/drawing.dcm", image, ("organ",), (1,))
+    with pytest.raises(DataError, match=r"drawn on a DICOM series, .*c0\.nii\.gz is none") as error:
+        load_label(label)
+    assert "unetworks convert" in error.value.hint
 
 
 def test_a_row_of_a_data_list_holds_all_of_a_label(tmp_path: Path) -> None:

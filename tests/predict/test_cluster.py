@@ -24,7 +24,8 @@ ON_RAY = Options(cluster="ray", quiet=True)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'unetworks[ray]'")
-    os.environ.update(SILENT)
+    # other tests' memory is no reason to end these workers
+    os.environ.update({**SILENT, "RAY_memory_monitor_refresh_ms": "0"})
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield ray
     ray.shutdown()
@@ -35,7 +36,7 @@ def cluster() -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_a_cohort_survives_a_worker_that_is_killed(cluster: Any, tmp_path: Path) -> None:
     run = write_unet(tmp_path / "run")
-    scans = write_scans(tmp_path / "in", 5, size=40)
+    scans = write_scans(tmp_path / "in", 5, size=60)
     (scans / "broken.nii.gz").write_bytes(b"\x1f\x8b nothing")
     predict(run, scans, tmp_path / "wanted")
     wanted = masks(tmp_path / "wanted")

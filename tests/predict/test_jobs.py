@@ -39,7 +39,8 @@ def test_two_processes_make_the_same_masks(
     run: Path, scans: Path, wanted: dict[str, Any], tmp_path: Path
 ) -> None:
     told: list[str] = []
-    outcome = predict(run, scans, tmp_path / "out", Options(jobs=2, tell=told.append))
+    roomy = SegmentOptions(max_ram_gib=64.0)
+    outcome = predict(run, scans, tmp_path / "out", Options(how=roomy, jobs=2, tell=told.append))
     assert [p.name for p in outcome.masks] == sorted(wanted)
     found = masks(tmp_path / "out")
     assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
