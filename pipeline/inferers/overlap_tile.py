@@ -1,4 +1,4 @@
-"""Tiles for a network that loses its border: each sees more than it gives, and none overlap."""
+"""Tiles for a network that loses its border: each sees more than it gives."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +16,8 @@ class OverlapTileInferer(Inferer):
     """Images `(B, C, *S)` to logits `(B, K, *S)` by a network that takes tiles and trims them.
 
     Each voxel is computed with its whole context; beyond the image it is mirrored, as often as
-    it takes. Where the last tiles reach back into others both are the same, so nothing is blended.
+    it takes. The last tiles end with the image and so reach back into others; there the mean is
+    taken, for pooling sees the voxels at another offset.
 
     Args:
         patch: The network's input in voxels; two numbers for pictures and for slices.
@@ -55,6 +56,7 @@ class OverlapTileInferer(Inferer):
         gather = Gather(image, layout)
         tiles = places(layout, range(len(layout.shape)))
         result: Tensor | None = None
+        times = image.new_zeros(image.shape[1:])
         for first in range(0, len(tiles), self.batch):
             group = tiles[first : first + self.batch]
             seen = image.new_empty((len(group), len(image), *layout.seen))
@@ -62,20 +64,23 @@ class OverlapTileInferer(Inferer):
                 gather.into(tile, place)
             computed = network(seen, *args, **kwargs)
             if result is None:
-                result = computed.new_empty((computed.shape[1], *image.shape[1:]))
+                result = computed.new_zeros((computed.shape[1], *image.shape[1:]))
             for part, place in zip(computed, group, strict=True):
                 starts = [along[i] for along, i in zip(layout.starts, place, strict=True)]
-                _put(result, part, starts, self.slice_axis)
-        return result
+                _add(result, times, part, starts, self.slice_axis)
+        return None if result is None else result.div_(times)
 
 
-def _put(result: Tensor, part: Tensor, starts: Sequence[int], slice_axis: int | None) -> None:
-    """Copy a tile's logits to their place; what lies outside is left out."""
+def _add(
+    result: Tensor, times: Tensor, part: Tensor, starts: Sequence[int], slice_axis: int | None
+) -> None:
+    """Add a tile's logits at their place, and count them; what lies outside is left out."""
     if slice_axis is not None:
         part = part.unsqueeze(slice_axis + 1)
-    where, inner = [slice(None)], [slice(None)]
-    for start, size, whole in zip(starts, part.shape[1:], result.shape[1:], strict=True):
+    where, inner = [], []
+    for start, size, whole in zip(starts, part.shape[1:], times.shape, strict=True):
         low, high = max(0, start), min(whole, start + size)
         where.append(slice(low, high))
         inner.append(slice(low - start, high - start))
-    result[tuple(where)] = part[tuple(inner)]
+    result[(slice(None), *where)] += part[(slice(None), *inner)]
+    times[tuple(where)] += 1

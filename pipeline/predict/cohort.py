@@ -58,11 +58,13 @@ class Reader:
     def __iter__(self) -> Iterator[Waiting]:
         """Yield the cases; the one after is read meanwhile."""
         self._next = self._threads.submit(self._pull)
-        while (waiting := self._next.result()) is not None:
-            self._held_back = False
-            self._next = self._threads.submit(self._pull)
-            yield waiting
-        self._threads.shutdown()
+        try:
+            while (waiting := self._next.result()) is not None:
+                self._held_back = False
+                self._next = self._threads.submit(self._pull)
+                yield waiting
+        finally:  # after an error the next task may never come
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     def held_bytes(self) -> float:
         """Bytes that the next case takes, or may take once it is read."""

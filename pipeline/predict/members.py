@@ -10,16 +10,22 @@ import torch
 from pipeline.errors import GeometryError, ResourceError
 from pipeline.inferers.ensemble import mean_blocks
 from pipeline.inferers.layout import Box
-from pipeline.inferers.memory import GIB, MemoryPlan, Needs, plan_memory
+from pipeline.inferers.memory import GIB, SPARE, MemoryPlan, Needs, plan_memory
 from pipeline.inferers.rows import SourceRows, needed_span
 from pipeline.inferers.sweep import Block, Sweep
 from pipeline.predict.computing import Computing, Engines, batch_for, central_windows
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from pipeline.predict.preparing import Prepared
-from pipeline.predict.resident import added_bytes, release_free_memory, resident_bytes
+from pipeline.predict.resident import (
+    Trimmer,
+    added_bytes,
+    release_free_memory,
+    resident_bytes,
+)
 
 TRIED = 2  # batches that an engine's memory is measured on
+HOLES_BYTES = 2**28  # of free memory that the heap may keep between windows
 ON_GPU = 0.8  # of a GPU's free memory that sums may take
 
 
@@ -176,12 +182,16 @@ def blocks_of(
             Sweep(prepared.image, prepared.layout, one.engine, plan.axes, device, plan.dtype)
         )
     head = meeting.members[0].model.facts["head"]
+    spare = HOLES_BYTES if plan.limit is None else int(plan.limit * SPARE)
+    trimmer = Trimmer(min(HOLES_BYTES, spare))
     for tile in plan.tiles:
         parts = [
             _member_blocks(meeting, member, sweep, tile, plan)
             for member, sweep in zip(meeting.members, sweeps, strict=True)
         ]
-        yield from parts[0] if len(parts) == 1 else mean_blocks(parts, head)
+        for block in parts[0] if len(parts) == 1 else mean_blocks(parts, head):
+            trimmer.look()
+            yield block
 
 
 def _member_blocks(

@@ -24,6 +24,27 @@ def release_free_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+class Trimmer:
+    """Gives the holes of the heap back whenever the process has grown by more than `step`.
+
+    Logits come and go between small objects that stay. An allocator that keeps large blocks then
+    finds no hole that is large enough any more, and the heap grows with every window.
+
+    Args:
+        step: Bytes.
+    """
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._bar = resident_bytes() + step
+
+    def look(self) -> None:
+        """Look at the process's memory now."""
+        if resident_bytes() > self._bar:
+            release_free_memory()
+            self._bar = resident_bytes() + self._step
+
+
 def added_bytes(step: Callable[[], None]) -> int:
     """The most that `step` adds to the resident memory while it runs."""
     before = peak = resident_bytes()

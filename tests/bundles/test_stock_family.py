@@ -9,6 +9,8 @@ import pytest
 from pipeline.bundlegen.write import sources
 from pipeline.io import Volume, read_image
 from pipeline.predict import predict
+from pipeline.predict.options import SegmentOptions
+from pipeline.predict.run import Options
 from tests.tiny import ROOT, Outcome, stock, write_set
 
 
@@ -38,7 +40,9 @@ def two_steps(folder: Path, name: str, manifest: Path, **settings: Any) -> Outco
 
 def predict_the_test_case(outcome: Outcome, manifest: Path, folder: Path) -> Volume:
     scan = manifest.parent / "images" / "c3.nii.gz"
-    (mask,) = predict(outcome.run, scan, folder / "masks").masks
+    # as the stock command does it, and without a race of engines for each network
+    how = SegmentOptions(engine="torch", precision="fp32", body_box="off")
+    (mask,) = predict(outcome.run, scan, folder / "masks", Options(how=how)).masks
     predicted = read_image(mask)
     assert predicted.shape == read_image(scan).shape
     return predicted

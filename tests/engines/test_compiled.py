@@ -1,5 +1,6 @@
 """torch.compile behind the interface; compilation is most of the time."""
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,12 @@ from torch import Tensor
 
 from pipeline.contract import Network
 from pipeline.engines import open_engine
+from pipeline.engines.compiled import COMPILERS
 from pipeline.engines.exported import ConversionError
+
+pytestmark = pytest.mark.skipif(
+    not any(map(shutil.which, COMPILERS)), reason="no C++ compiler is installed"
+)
 
 
 @pytest.mark.slow

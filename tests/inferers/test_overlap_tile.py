@@ -1,4 +1,4 @@
-"""Tiles of networks that lose their border: every voxel with its whole context, none twice."""
+"""Tiles of networks that lose their border: every voxel is computed with its whole context."""
 
 import pytest
 import torch
@@ -68,3 +68,10 @@ def test_the_first_unet_segments_an_image_smaller_than_its_border() -> None:
     assert isinstance(inferer, OverlapTileInferer)
     with torch.no_grad():
         assert inferer(torch.randn(1, 1, 30, 25), network).shape == (1, 3, 30, 25)
+
+
+def test_where_tiles_overlap_the_mean_is_taken() -> None:
+    """Their pooling may stand at other offsets, so that they need not agree."""
+    drawn = iter([torch.full((1, 1, 4, 4), value) for value in (2.0, 4.0)])
+    found = OverlapTileInferer((8, 8), 4)(torch.zeros(1, 1, 4, 6), lambda _: next(drawn))
+    assert found[0, 0, 0].tolist() == [2, 2, 3, 3, 4, 4]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import DataError
-from pipeline.io import write_nifti
+from pipeline.errors import DataError, InvalidValueError
+from pipeline.io import Reading, write_nifti
+from pipeline.predict import Options, SegmentOptions
 from pipeline.predict.foreign import predict_foreign
 
 AFFINE = np.diag([-2.0, 1.0, 1.0, 1.0])
@@ -96,3 +97,21 @@ def test_a_missing_part_is_named(zoo: Path, scan: Path, tmp_path: Path) -> None:
 def test_several_foreign_bundles_are_no_ensemble(zoo: Path, scan: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="an ensemble of foreign bundles"):
         predict_foreign([zoo, zoo], scan, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(how=SegmentOptions(overlap=0.25)),
+        Options(reading=Reading(series=2)),
+        Options(postprocess={"*": {"largest": True}}),
+        Options(jobs=2),
+        Options(cluster="ray"),
+    ],
+)
+def test_an_option_that_its_own_configs_decide_on_is_refused(
+    zoo: Path, scan: Path, tmp_path: Path, options: Options
+) -> None:
+    with pytest.raises(InvalidValueError, match="foreign bundle"):
+        predict_foreign(zoo, scan, tmp_path / "out", options)
+    assert not (tmp_path / "out").exists()

@@ -42,8 +42,8 @@ def test_convert_predict_training_and_manifests_see_the_same_voxels(tmp_path: Pa
     case = {"id": "a", "image": {"dicom": "ct", "series": 1}, "label": None, "split": "test"}
     content = {"name": "set", "modality": "CT", "labels": {"organ": 1}, "cases": [case]}
     (tmp_path / "data" / "set.json").write_text(json.dumps(content))
-    row: dict[Hashable, Any]
-    (row,) = datalist(None, str(tmp_path / "data" / "set.json"))
+    (found,) = datalist(None, str(tmp_path / "data" / "set.json"))
+    row: dict[Hashable, Any] = {**found}
     images = {
         "training": ReadVolumed("image")({"image": str(tmp_path / "data" / "ct")})["image"],
         "manifest": ReadVolumed("image")(row)["image"],

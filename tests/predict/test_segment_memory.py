@@ -1,8 +1,14 @@
 """What a step adds to the process's memory."""
 
 import numpy as np
+import pytest
 
-from pipeline.predict.resident import added_bytes, release_free_memory, resident_bytes
+from pipeline.predict.resident import (
+    Trimmer,
+    added_bytes,
+    release_free_memory,
+    resident_bytes,
+)
 
 MIB = 2**20
 
@@ -30,3 +36,21 @@ def test_an_error_of_the_step_comes_through() -> None:
 def test_resident_memory_is_a_number_of_bytes() -> None:
     release_free_memory()
     assert resident_bytes() > 10 * MIB
+
+
+def test_free_memory_goes_back_once_for_each_step_of_growth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = iter([100, 140, 160, 130, 170, 190, 190])  # at the start, then at each look
+    trimmed: list[int] = []
+    monkeypatch.setattr("pipeline.predict.resident.resident_bytes", lambda: next(sizes))
+    monkeypatch.setattr("pipeline.predict.resident.release_free_memory", lambda: trimmed.append(1))
+    trimmer = Trimmer(50)
+    trimmer.look()
+    assert not trimmed
+    trimmer.look()  # 160 is above 150; 130 are left, so that 180 is the next bar
+    assert len(trimmed) == 1
+    trimmer.look()
+    assert len(trimmed) == 1
+    trimmer.look()
+    assert len(trimmed) == 2
