@@ -72,7 +72,7 @@ def test_the_folder_is_complete(variant: tuple[str, Outcome]) -> None:
     run = variant[1].run
     assert {path.name for path in (run / "configs").iterdir()} == CONFIGS
     assert {path.name for path in (run / "models").iterdir()} == {
-        "model.pt", "model.safetensors", "model.json",
+        "model.pt", "model.safetensors", "model.json", "calibration.safetensors",
     }  # fmt: skip
     assert [path.name for path in (run / "state").iterdir()] == ["last.pt"]
     assert {"test-c4.png", "test-c5.png", "val-c3.png"} <= {
