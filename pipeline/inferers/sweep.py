@@ -1,7 +1,7 @@
 """Windows through an engine, added up where they overlap; what is finished leaves at once."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +49,7 @@ class Sweep:
         axes: The order of windows: the first of these axes changes slowest.
         device: Where sums are kept; None: where the image is.
         dtype: Of the sums.
+        between: Called after each batch, when its logits are gone.
 
     Attributes:
         pool: Memory of the sums.
@@ -63,8 +64,10 @@ class Sweep:
         axes: Sequence[int] | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
+        between: Callable[[], None] | None = None,
     ) -> None:
         self._image, self._layout, self._engine = image, layout, engine
+        self._between = between or (lambda: None)
         self._axes = tuple(axes or range(len(layout.shape)))
         self._gather = Gather(image, layout)
         self.device = device or image.device
@@ -97,6 +100,7 @@ class Sweep:
                 self.windows += 1
                 yield from self._add(window.to(self.device), place, cells, sums)
             del logits, window  # gone before the engine makes the next ones
+            self._between()
 
     def _feed(
         self,

@@ -22,7 +22,7 @@ def window_inferer(
         slice_axis: For a 2D network on volumes, the axis that it walks along; None otherwise.
         sw_batch_size: Windows per forward; None: 2 for volumes, 16 for slices. A batch of one 3D
             window takes a slow path on CPUs when the window is small.
-        border: Voxels per axis that the network loses; its windows are tiles that see more than they give.
+        border: Voxels per axis that the network loses: its tiles see more than they give.
     """
     if border:
         return OverlapTileInferer(patch, border, slice_axis, sw_batch_size or 1)

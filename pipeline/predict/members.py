@@ -175,23 +175,23 @@ def blocks_of(
         plan: How to go through the grid.
         sweeps: Filled with each member's, which counts its windows.
     """
+    bar = (
+        None if plan.limit is None else int(plan.limit * (1 - SPARE)) - plan.parts.get("engine", 0)
+    )
+    trim = Trimmer(HOLES_BYTES, bar)
     for member, one in zip(meeting.members, computing, strict=True):
         prepared = member.prepared
         device = _sums_device(member.model.device, plan)
         sweeps.append(
-            Sweep(prepared.image, prepared.layout, one.engine, plan.axes, device, plan.dtype)
+            Sweep(prepared.image, prepared.layout, one.engine, plan.axes, device, plan.dtype, trim)
         )
     head = meeting.members[0].model.facts["head"]
-    spare = HOLES_BYTES if plan.limit is None else int(plan.limit * SPARE)
-    trimmer = Trimmer(min(HOLES_BYTES, spare))
     for tile in plan.tiles:
         parts = [
             _member_blocks(meeting, member, sweep, tile, plan)
             for member, sweep in zip(meeting.members, sweeps, strict=True)
         ]
-        for block in parts[0] if len(parts) == 1 else mean_blocks(parts, head):
-            trimmer.look()
-            yield block
+        yield from parts[0] if len(parts) == 1 else mean_blocks(parts, head)
 
 
 def _member_blocks(

@@ -25,22 +25,24 @@ def release_free_memory() -> None:
 
 
 class Trimmer:
-    """Gives the holes of the heap back whenever the process has grown by more than `step`.
+    """Gives the holes of the heap back when the process has grown, or would pass a bar.
 
     Logits come and go between small objects that stay. An allocator that keeps large blocks then
     finds no hole that is large enough any more, and the heap grows with every window.
 
     Args:
-        step: Bytes.
+        step: Bytes that the process may grow by each time.
+        bar: Bytes that it should never have between two windows; None: no such bar.
     """
 
-    def __init__(self, step: int) -> None:
-        self._step = step
+    def __init__(self, step: int, bar: int | None = None) -> None:
+        self._step, self._fixed = step, bar
         self._bar = resident_bytes() + step
 
-    def look(self) -> None:
+    def __call__(self) -> None:
         """Look at the process's memory now."""
-        if resident_bytes() > self._bar:
+        size = resident_bytes()
+        if size > self._bar or (self._fixed is not None and size > self._fixed):
             release_free_memory()
             self._bar = resident_bytes() + self._step
 

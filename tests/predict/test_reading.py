@@ -43,7 +43,7 @@ def test_convert_predict_training_and_manifests_see_the_same_voxels(tmp_path: Pa
     content = {"name": "set", "modality": "CT", "labels": {"organ": 1}, "cases": [case]}
     (tmp_path / "data" / "set.json").write_text(json.dumps(content))
     (found,) = datalist(None, str(tmp_path / "data" / "set.json"))
-    row: dict[Hashable, Any] = {**found}
+    row: dict[Hashable, Any] = dict(found.items())
     images = {
         "training": ReadVolumed("image")({"image": str(tmp_path / "data" / "ct")})["image"],
         "manifest": ReadVolumed("image")(row)["image"],

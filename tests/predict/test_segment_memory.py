@@ -46,11 +46,24 @@ def test_free_memory_goes_back_once_for_each_step_of_growth(
     monkeypatch.setattr("pipeline.predict.resident.resident_bytes", lambda: next(sizes))
     monkeypatch.setattr("pipeline.predict.resident.release_free_memory", lambda: trimmed.append(1))
     trimmer = Trimmer(50)
-    trimmer.look()
+    trimmer()
     assert not trimmed
-    trimmer.look()  # 160 is above 150; 130 are left, so that 180 is the next bar
+    trimmer()  # 160 is above 150; 130 are left, so that 180 is the next bar
     assert len(trimmed) == 1
-    trimmer.look()
+    trimmer()
     assert len(trimmed) == 1
-    trimmer.look()
+    trimmer()
     assert len(trimmed) == 2
+
+
+def test_free_memory_goes_back_whenever_a_bar_would_be_passed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = iter([100, 119, 121, 110, 121, 110])
+    trimmed: list[int] = []
+    monkeypatch.setattr("pipeline.predict.resident.resident_bytes", lambda: next(sizes))
+    monkeypatch.setattr("pipeline.predict.resident.release_free_memory", lambda: trimmed.append(1))
+    trimmer = Trimmer(50, bar=120)
+    for wanted in (0, 1, 2):
+        trimmer()
+        assert len(trimmed) == wanted
