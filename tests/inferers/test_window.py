@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from monai.inferers import SlidingWindowInferer
 from torch import Tensor
 
 from pipeline.inferers import window_inferer
@@ -106,5 +107,7 @@ def test_a_2d_network_walks_through_the_slices_along_the_axis(axis: int) -> None
 def test_windows_go_forward_in_batches(
     patch: tuple[int, ...], axis: int | None, batch: int
 ) -> None:
-    assert window_inferer(patch, slice_axis=axis).sw_batch_size == batch
-    assert window_inferer(patch, slice_axis=axis, sw_batch_size=5).sw_batch_size == 5
+    for given, expected in ((None, batch), (5, 5)):
+        inferer = window_inferer(patch, slice_axis=axis, sw_batch_size=given)
+        assert isinstance(inferer, SlidingWindowInferer)
+        assert inferer.sw_batch_size == expected
