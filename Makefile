@@ -10,10 +10,10 @@ ifeq ($(UNETWORKS_DATA),)
 unexport UNETWORKS_DATA
 endif
 
-.PHONY: help demo test test-all dev check lint types layers bundles drift bench hippocampus clean
+.PHONY: help demo test test-all dev check lint types layers bundles drift bench bench-io bench-predict bench-networks bench-family hippocampus clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 $(STAMP): pyproject.toml constraints.txt setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,19 @@ drift: $(STAMP)
 
 bench: $(STAMP) ## a training step beside a plain PyTorch loop
 	$(BIN)/python benchmarks/train.py
+
+bench-io: $(STAMP) ## reading a series beside MONAI's and SimpleITK's readers
+	$(BIN)/python benchmarks/io.py
+
+bench-predict: $(STAMP) ## a scan file to file beside MONAI's stock pipeline (about an hour)
+	$(BIN)/python -m benchmarks.reference
+	$(BIN)/python -m benchmarks.predict --page
+
+bench-networks: $(STAMP) ## every network beside public implementations
+	$(BIN)/python -m benchmarks.networks --page
+
+bench-family: $(STAMP) ## every network for two minutes on two real sets (about two hours)
+	$(BIN)/python -m benchmarks.family --page
 
 hippocampus: $(STAMP) ## ten minutes on real MR scans (UNETWORKS_DATA)
 	$(BIN)/python -m monai.bundle run training --config_file bundles/attunet/train.json \

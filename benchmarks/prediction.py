@@ -1,7 +1,6 @@
 """One run of `benchmarks/predict.py`, in a process of its own: prints what it measured as JSON."""
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from pipeline.predict.inputs import InputCase
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from pipeline.predict.outputs import write_mask
+from pipeline.predict.peak import forget_peak, peak_gib
 from pipeline.predict.segment import segment
 
 GIB: Final = 2**30
@@ -132,6 +132,7 @@ def main() -> None:
         network, facts = trained()
         digest, channels = facts["sha256"], len(LABELS) + 1
     base = base_gib()
+    forget_peak()
     with torch.inference_mode():
         if kind in PEERS:
             answer: dict[str, Any] = PEERS[kind](network, scan, mask)
@@ -139,7 +140,7 @@ def main() -> None:
             wrapped = network if isinstance(network, Network) else Wrapped(network, channels)
             answer = run_ours(model(wrapped, digest, channels), scan, mask, OURS[kind])
     answer["base_gib"] = base
-    answer["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+    answer["peak_gib"] = peak_gib()
     print(json.dumps(answer))
 
 
