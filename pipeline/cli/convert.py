@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cli.reading import add_reading, reading_of
+
 if TYPE_CHECKING:
     from pipeline.io import LabelMap, Reading, Volume
 
@@ -24,19 +26,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="a DICOM folder, file, DICOMDIR or zip, a NIfTI file, or an RTSTRUCT or SEG file",
     )  # fmt: skip
     parser.add_argument("output", metavar="OUT.nii.gz", type=Path, help="ends in .nii.gz or .nii")
-    parser.add_argument("--series", metavar="N|UID", help="which series, as the refusal lists them")
-    parser.add_argument(
-        "--phase", metavar="ATTR=VALUE",
-        help="which of several images a place; several with commas: EchoTime=4.6,StackID=1",
-    )  # fmt: skip
-    parser.add_argument("--range", metavar="N", type=int, dest="part", help="which range of slices")
-    parser.add_argument(
-        "--regularize", action="store_true",
-        help="resample gaps, uneven steps and tilt on an even, orthogonal grid (linear)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--affine", choices=("sform", "qform", "pixdim"), help="which place of a NIfTI counts"
-    )
+    add_reading(parser)
     labels = parser.add_argument_group("an RTSTRUCT or SEG as labels")
     labels.add_argument(
         "--reference", metavar="SERIES", type=Path, help="the series it was drawn on"
@@ -64,20 +54,13 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, write, say what was unusual; returns the exit code."""
     from pipeline.errors import InvalidValueError
-    from pipeline.io import Reading, is_dicom_label, is_same_file
+    from pipeline.io import is_dicom_label, is_same_file
 
     if not str(args.output).lower().endswith((".nii", ".nii.gz")):
         raise InvalidValueError(f"{args.output} is no NIfTI name", hint="end it in .nii.gz")
     if is_same_file(args.output, args.input):
         raise InvalidValueError(f"{args.output} is the input itself", hint="write to another name")
-    reading = Reading(
-        series=args.series,
-        phase=args.phase,
-        part=args.part,
-        regularize=args.regularize,
-        affine=args.affine,
-        unplaced=False,
-    )
+    reading = reading_of(args, unplaced=False)
     if is_dicom_label(args.input):
         return _labels(args, reading)
     given = [name for name in _LABELS_ONLY if getattr(args, name)]

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cli.reading import add_reading, reading_of
+
 if TYPE_CHECKING:
     from pipeline.figures.inspection import Spread
     from pipeline.io import Volume
@@ -24,20 +26,14 @@ def register(parser: argparse.ArgumentParser) -> None:
         "-o", metavar="FILE.png", type=Path, dest="output",
         help="also draw three planes and the histogram",
     )  # fmt: skip
-    parser.add_argument("--series", metavar="N|UID", help="which series, as the refusal lists them")
-    parser.add_argument("--phase", metavar="ATTR=VALUE", help="which of several images a place")
-    parser.add_argument("--range", metavar="N", type=int, dest="part", help="which range of slices")
-    parser.add_argument("--regularize", action="store_true", help="resample on an even grid")
-    parser.add_argument(
-        "--affine", choices=("sform", "qform", "pixdim"), help="which place of a NIfTI counts"
-    )
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, print, draw; returns the exit code."""
     from pipeline.errors import InvalidValueError
     from pipeline.figures.inspection import inspection, spread_of
-    from pipeline.io import Reading, is_same_file, read_image
+    from pipeline.io import is_same_file, read_image
 
     if args.output is not None:
         if args.output.suffix.lower() != ".png":
@@ -45,14 +41,7 @@ def run(args: argparse.Namespace) -> int:
         if is_same_file(args.output, args.path):
             raise InvalidValueError(f"{args.output} is the input itself", hint="name another file")
     kind = _kind(args)
-    reading = Reading(
-        series=args.series,
-        phase=args.phase,
-        part=args.part,
-        regularize=args.regularize,
-        affine=args.affine,
-    )
-    volume = read_image(args.path, reading=reading)
+    volume = read_image(args.path, reading=reading_of(args))
     # colours and the channels of a 4D file are no label map
     flat = volume.array.ndim == volume.spatial_dims
     spread = spread_of(volume.array, label=flat and kind != "dicom")

@@ -4,6 +4,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from pipeline.cli.reading import add_reading, reading_of
+
 if TYPE_CHECKING:
     from pipeline.predict import Options, SegmentOptions
 
@@ -39,11 +41,7 @@ def _add_input(group: "argparse._ArgumentGroup") -> None:
     add("--cases", default="test", help="of a manifest: train, val, test or all")
     add("--dataset_dir", help="folder of a manifest's data")
     add("--fold", type=int, help="of a manifest")
-    add("--series", metavar="N|UID", help="which DICOM series, as the refusal lists them")
-    add("--phase", metavar="ATTR=VALUE", help="which of several images a place, as EchoTime=4.6")
-    add("--range", metavar="N", type=int, dest="part", help="which range of slices")
-    add("--regularize", action="store_true", help="read uneven or tilted slices on an even grid")
-    add("--affine", choices=("sform", "qform", "pixdim"), help="which place of a NIfTI counts")
+    add_reading(group)
     add("--force-modality", action="store_true", help="predict a scan of another modality")
 
 
@@ -147,7 +145,6 @@ def run(args: argparse.Namespace) -> int:
 
 def options_of(args: argparse.Namespace) -> "Options":
     """What the words of the command say."""
-    from pipeline.io import Reading
     from pipeline.predict import Options
 
     told: dict[str, None] = {}
@@ -161,13 +158,7 @@ def options_of(args: argparse.Namespace) -> "Options":
     return Options(
         device=args.device,
         how=_how(args),
-        reading=Reading(
-            series=int(args.series) if args.series and args.series.isdecimal() else args.series,
-            phase=args.phase,
-            part=args.part,
-            regularize=args.regularize,
-            affine=args.affine,
-        ),
+        reading=reading_of(args),
         cases=args.cases,
         dataset_dir=args.dataset_dir,
         fold=args.fold,
