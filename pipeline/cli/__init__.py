@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "info": "versions, device, CPU and commit: what a bug report needs",
     "bundles": "list the bundles, or copy one out",
     "networks": "list the networks with their parameter counts",
-    "data": "data sets: list, new, split, plan",
+    "data": "data sets: list, fetch, new, split, plan",
     "check": "verify a manifest's data before training",
     "predict": "masks for scans and pictures from trained bundles",
     "export": "a trained model for ONNX Runtime, OpenVINO or torch",
