@@ -13,6 +13,7 @@ import json
 import math
 import random
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ WINDOW_HU = (-160.0, 240.0)
 CROP = 96  # what the window of a prediction sees; less leaves left and right kidney alike
 BATCH = 1
 RATE, ANNEAL_UNTIL = 8e-3, 0.7
+MOMENTUM = 0.02  # of the running statistics: one crop in a batch makes them noisy
+FREEZE_AT = 0.7  # from here on the network learns with the statistics that it predicts with
 CALIBRATION = 18  # windows for int8
 
 Scan = tuple[NDArray[np.int16], NDArray[np.uint8]]
@@ -139,6 +142,9 @@ def train(
 ) -> tuple[nn.Module, int]:
     """Return the averaged network and the number of updates."""
     net = start.train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm3d)]
+    for norm in norms:
+        norm.momentum = MOMENTUM
     average, crops = Average(net), Crops(scans)
     shares = np.mean([np.bincount(y.ravel(), minlength=7) / y.size for _, y in scans], axis=0)
     loss_of = DiceCELoss((shares**-0.5).tolist(), shares.tolist(), ANNEAL_UNTIL)
@@ -146,6 +152,8 @@ def train(
     began, updates = time.monotonic(), 0
     while (progress := (time.monotonic() - began) / (60 * minutes)) < 1:
         loss_of.progress = progress
+        for norm in norms:
+            norm.train(progress < FREEZE_AT)
         rate = RATE * min(1.0, progress / 0.05) * (0.5 + 0.5 * math.cos(math.pi * progress))
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -189,7 +197,8 @@ def main() -> None:
     keep_large_blocks(on=True)
     torch.manual_seed(0)
     start, before = trained() if args.resume else (network(), {})
-    scans = [drawn(seed) for seed in TRAINING]
+    with ProcessPoolExecutor() as pool:
+        scans = list(pool.map(drawn, TRAINING))
     net, updates = train(scans, args.minutes, args.precision, start)
     cases = [dice(net, drawn(seed)) for seed in UNSEEN]
     facts: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.bundlegen.settings import BORDER
+from pipeline.bundlegen.settings import BORDER, SLICES
 
 
 def random_transforms() -> list[dict[str, Any]]:
@@ -31,6 +31,7 @@ def random_transforms() -> list[dict[str, Any]]:
             "sampling": "$@plan['sampling']",
             "slice_axis": "$@plan['slice_axis']",
             "border": BORDER,
+            "slices": f"${SLICES}",
         },
         *(
             {

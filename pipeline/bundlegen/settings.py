@@ -9,6 +9,8 @@ Source = Mapping[str, Any]
 
 # voxels that unpadded convolutions take off each axis; 0 for most
 BORDER = "$@network_def.border"
+# adjacent slices that a 2D network sees
+SLICES = "@plan.get('slices', 1)"
 
 IMPORTS = [
     "$import pipeline",
@@ -36,6 +38,7 @@ PLANNED: dict[str, Any] = {
     "val_interval": None,
     "polarity": None,
     "contrast": None,
+    "slices": None,
 }
 
 
@@ -99,8 +102,8 @@ def network_item(bundle: str, source: Source) -> dict[str, Any]:
         "_target_": "pipeline.networks.build_network",
         "name": bundle,
         "spatial_dims": "$@plan['spatial_dims']",
-        # one channel with several windows becomes as many
-        "in_channels": "$len(@plan['window'] or @facts['modality'])",
+        # one channel with several windows becomes as many, and so do adjacent slices
+        "in_channels": f"$len(@plan['window'] or @facts['modality']) * {SLICES}",
         "out_channels": "$len(@facts['classes']) + (@facts['head'] == 'softmax')",
         **{
             name: f"$@plan['network'][{name!r}]"
@@ -162,6 +165,7 @@ def inferer() -> dict[str, Any]:
         "overlap": "$@plan['overlap']",
         "slice_axis": "$@plan['slice_axis']",
         "border": BORDER,
+        "slices": f"${SLICES}",
     }
 
 

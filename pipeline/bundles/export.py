@@ -16,7 +16,7 @@ from pipeline.planning.intensities import network_channels
 
 PLANNED = (
     "spacing", "normalisation", "patch", "batch_size", "epoch_length", "learning_rate", "norm",
-    "val_interval", "polarity", "contrast",
+    "val_interval", "polarity", "contrast", "slices",
 )  # fmt: skip
 SHARED = ("spatial_dims", "manifest", "dataset_dir", "fold", "preset")
 KINDS = ("train", "evaluate", "inference")
@@ -91,7 +91,7 @@ def metadata(
     modality = ", ".join(dict.fromkeys(facts["modality"]))
     softmax = facts["head"] == "softmax"
     names = (["background"] if softmax else []) + list(facts["classes"])
-    channels = network_channels(facts["modality"], plan["window"])
+    channels = network_channels(facts["modality"], plan)
     image.update(
         num_channels=len(channels),
         modality=modality,
@@ -177,7 +177,7 @@ def write_model(
         "network": {
             "name": name,
             "spatial_dims": plan["spatial_dims"],
-            "in_channels": len(network_channels(facts["modality"], plan["window"])),
+            "in_channels": len(network_channels(facts["modality"], plan)),
             "out_channels": out,
             "options": options,
         },

@@ -68,6 +68,7 @@ def plan(
     val_interval: int | None = None,
     polarity: bool | None = None,
     contrast: str | None = None,
+    slices: int | None = None,
     memory: float | None = None,
 ) -> dict[str, Any]:
     """Plan from the facts; with weights that have a record beside them: the plan they came from.
@@ -85,7 +86,7 @@ def plan(
         return known if patch is None else {**known, "patch": _window(patch, known)}
     overrides = Overrides(
         window, spacing, normalisation, patch, batch_size, epoch_length, learning_rate, norm,
-        class_weights, augment, val_interval, polarity, contrast,
+        class_weights, augment, val_interval, polarity, contrast, slices,
     )  # fmt: skip
     fixed = dict(options or {})
     chosen = {**preset_options(network, preset, spatial_dims), **fixed}

@@ -11,6 +11,9 @@ from pipeline.inferers.layout import Layout
 class Gather:
     """Copies windows `(C, *seen)` of an image `(C, *S)`.
 
+    Adjacent slices become channels, each channel's slices together; the first and the last slice
+    are repeated beyond the ends.
+
     Args:
         image: The network's input.
         layout: Where its windows lie.
@@ -18,10 +21,14 @@ class Gather:
 
     def __init__(self, image: Tensor, layout: Layout) -> None:
         self._image, self._layout = image, layout
+        borders = [
+            "replicate" if axis == layout.flat else layout.border
+            for axis in range(len(layout.shape))
+        ]
         self._axes = [
-            [_indices(s - m, p + 2 * m, n, layout.border, image.device) for s in starts]
-            for starts, p, m, n in zip(
-                layout.starts, layout.patch, layout.margin, layout.shape, strict=True
+            [_indices(s - m, p + 2 * m, n, border, image.device) for s in starts]
+            for starts, p, m, n, border in zip(
+                layout.starts, layout.patch, layout.margin, layout.shape, borders, strict=True
             )
         ]
 
@@ -36,7 +43,9 @@ class Gather:
             found = self._axes[axis][index]
             if isinstance(found, Tensor):
                 part = part.index_select(axis + 1, found)
-        window.copy_(part if self._layout.flat is None else part.squeeze(self._layout.flat + 1))
+        if self._layout.flat is not None:
+            part = part.movedim(self._layout.flat + 1, 1).flatten(0, 1)
+        window.copy_(part)
 
 
 def _indices(

@@ -23,7 +23,8 @@ class Layout:
         patch: Voxels of which a window gives logits.
         starts: Per axis the first voxel of each window, rising; below 0 and beyond the end where
             the grid is smaller than the window.
-        margin: Per axis, voxels that the network sees beyond the logits, on each side.
+        margin: Per axis, voxels that the network sees beyond the logits, on each side; along the
+            flat axis, adjacent slices, which it sees as channels.
         border: How the grid goes on outside: "replicate" its last voxel, or "reflect" at it.
         blend: Weights of overlapping windows, "gaussian" or "constant".
         flat: The axis along which windows are one voxel thick, and which the network, a 2D one,
@@ -57,9 +58,17 @@ class Layout:
         sizes = [p + 2 * m for p, m in zip(self.patch, self.margin, strict=True)]
         return tuple(n for axis, n in enumerate(sizes) if axis != self.flat)
 
+    def channels(self, images: int) -> int:
+        """Channels of the network's input, for an image of so many."""
+        return images if self.flat is None else images * (1 + 2 * self.margin[self.flat])
+
 
 def lay_windows(
-    shape: Sequence[int], patch: Sequence[int], overlap: float, flat: int | None = None
+    shape: Sequence[int],
+    patch: Sequence[int],
+    overlap: float,
+    flat: int | None = None,
+    slices: int = 1,
 ) -> Layout:
     """Lay windows over a whole grid as MONAI's `sliding_window_inference` does.
 
@@ -68,13 +77,15 @@ def lay_windows(
         patch: The window; without the flat axis, if there is one.
         overlap: Share of a window that the next one covers again.
         flat: The axis that a 2D network does not know.
+        slices: That it sees along this axis, its own in their middle.
 
     Raises:
         InvalidValueError: Another number of axes, or an overlap outside 0 to below 1.
     """
     window = _window(shape, patch, flat)
     starts = tuple(_starts(n, p, overlap) for n, p in zip(shape, window, strict=True))
-    return Layout(tuple(shape), window, starts, (0,) * len(window), flat=flat)
+    margin = tuple(slices // 2 if axis == flat else 0 for axis in range(len(window)))
+    return Layout(tuple(shape), window, starts, margin, flat=flat)
 
 
 def lay_evenly(
@@ -130,6 +141,7 @@ def lay_tiles(
     given: Sequence[int],
     overlap: float = 0.0,
     flat: int | None = None,
+    slices: int = 1,
 ) -> Layout:
     """Lay the tiles of a network that loses its border: they see more than they give.
 
@@ -142,6 +154,7 @@ def lay_tiles(
         given: Size of its logits.
         overlap: Share of a tile that the next one gives again.
         flat: The axis that a 2D network does not know.
+        slices: That it sees along this axis, its own in their middle.
 
     Raises:
         InvalidValueError: As `lay_windows`, or an odd number of voxels is lost.
@@ -155,7 +168,7 @@ def lay_tiles(
         )
     margin = [n // 2 for n in lost]
     if flat is not None:
-        margin.insert(flat, 0)
+        margin.insert(flat, slices // 2)
     inner = lay_windows(shape, given, overlap, flat)
     return Layout(
         inner.shape, inner.patch, inner.starts, tuple(margin), "reflect", "constant", flat

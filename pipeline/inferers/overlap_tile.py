@@ -24,17 +24,23 @@ class OverlapTileInferer(Inferer):
         border: Voxels per axis that the logits lack, half on each side.
         slice_axis: For a 2D network on volumes, the axis that it walks along; None otherwise.
         batch: Tiles per forward.
+        slices: Adjacent slices that it sees as channels, its own in their middle.
 
     Source: Ronneberger et al., arXiv 1505.04597, figure 2.
     """
 
     def __init__(
-        self, patch: Sequence[int], border: int, slice_axis: int | None = None, batch: int = 1
+        self,
+        patch: Sequence[int],
+        border: int,
+        slice_axis: int | None = None,
+        batch: int = 1,
+        slices: int = 1,
     ) -> None:
         super().__init__()
         self.seen = tuple(int(n) for n in patch)
         self.given = tuple(n - border for n in self.seen)
-        self.slice_axis, self.batch = slice_axis, batch
+        self.slice_axis, self.batch, self.slices = slice_axis, batch, slices
 
     def __call__(
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
@@ -52,14 +58,16 @@ class OverlapTileInferer(Inferer):
 
     def _tiled(self, image: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Logits `(K, *S)` of one image."""
-        layout = lay_tiles(image.shape[1:], self.seen, self.given, flat=self.slice_axis)
+        layout = lay_tiles(
+            image.shape[1:], self.seen, self.given, flat=self.slice_axis, slices=self.slices
+        )
         gather = Gather(image, layout)
         tiles = places(layout, range(len(layout.shape)))
         result: Tensor | None = None
         times = image.new_zeros(image.shape[1:])
         for first in range(0, len(tiles), self.batch):
             group = tiles[first : first + self.batch]
-            seen = image.new_empty((len(group), len(image), *layout.seen))
+            seen = image.new_empty((len(group), layout.channels(len(image)), *layout.seen))
             for tile, place in zip(seen, group, strict=True):
                 gather.into(tile, place)
             computed = network(seen, *args, **kwargs)

@@ -110,7 +110,7 @@ class Sweep:
     ) -> Iterator[Tensor]:
         """Yield batches of windows; `spare` holds buffers that the engine is done with."""
         size = self._engine.batch
-        shape = (size, self._image.shape[0], *self._layout.seen)
+        shape = (size, self._layout.channels(len(self._image)), *self._layout.seen)
         for number in range(0, len(wanted), size):
             group = list(wanted[number : number + size])
             batch = spare.pop() if spare else own_pages(shape, device=self._image.device)

@@ -1,6 +1,6 @@
 """What may be done to intensities before the network sees them: names, and what each means."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,20 +21,25 @@ CONTRASTS: Final = {
 }
 
 
-def network_channels(
-    modality: Sequence[str], window: Sequence[Sequence[float]] | None
-) -> tuple[str, ...]:
+def network_channels(modality: Sequence[str], plan: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what each channel of the network's input is: the files' channels, by modality.
 
-    Of one channel with several windows each window is a channel, named by its ends.
+    Of one channel with several windows each window is a channel, named by its ends; where a
+    network sees adjacent slices, each of them is one, named by its distance.
 
     Args:
         modality: One for each channel of the files.
-        window: The plan's intervals.
+        plan: Its `window` and `slices`.
     """
-    if window is None or len(modality) > 1 or len(window) == 1:
-        return tuple(modality)
-    return tuple(f"{modality[0]} {low:g} to {high:g}" for low, high in window)
+    window: Sequence[Sequence[float]] | None = plan["window"]
+    names = tuple(modality)
+    if window is not None and len(modality) == 1 < len(window):
+        names = tuple(f"{modality[0]} {low:g} to {high:g}" for low, high in window)
+    around = int(plan.get("slices", 1)) // 2
+    if not around:
+        return names
+    near = range(-around, around + 1)
+    return tuple(f"{name}, slice {i:+d}" if i else name for name in names for i in near)
 
 
 def light_ground(values: NDArray[Any]) -> float | None:

@@ -22,3 +22,4 @@ class Overrides:
     val_interval: int | None = None
     polarity: bool | None = None
     contrast: str | None = None
+    slices: int | None = None

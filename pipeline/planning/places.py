@@ -23,6 +23,7 @@ class Places:
         spacing: mm per voxel, RAS order; None for pictures.
         shape: The median case on this grid.
         slice_axis: Axis that a 2D network walks along in a volume; None otherwise.
+        slices: Adjacent slices that it sees as channels, its own in their middle.
         patch: In voxels of the network's axes.
         strides: Between levels, per axis; None: 2 everywhere.
         kernels: Of each level, per axis; None: 3 everywhere.
@@ -31,6 +32,7 @@ class Places:
     spacing: tuple[float, ...] | None
     shape: tuple[int, ...]
     slice_axis: int | None
+    slices: int
     patch: tuple[int, ...]
     strides: Levels | None
     kernels: Levels | None
@@ -57,6 +59,7 @@ def planned_places(
     axis = slice_axis(facts.spacing, shape) if dims < facts.dims else None
     if axis is not None:
         choice.why["slice_axis"] = f"the slices are thickest along {AXES[3][axis]}"
+    slices = _slices(axis, choice)
     kept = [i for i in range(len(shape)) if i != axis]
     seen = [shape[i] for i in kept]
     pooling = planned_pooling(
@@ -82,10 +85,29 @@ def planned_places(
         spacing,
         shape,
         axis,
+        slices,
         _checked(patch, network),
         pooling.strides if planned else None,
         pooling.kernels if planned else None,
     )
+
+
+def _slices(axis: int | None, choice: Choice) -> int:
+    """The user's number of adjacent slices, or one."""
+    if axis is None:
+        why = "for a 2D network on volumes alone"
+    else:
+        why = "each slice by itself; 3 or 5 show its neighbours too (2.5D)"
+    given = choice.value("slices", lambda: (1, why))
+    number = int(given)
+    if number != given or number < 1 or number % 2 == 0:
+        raise InvalidValueError(f"slices is {given}", hint="give an odd number: 1, 3, 5, ...")
+    if number > 1 and axis is None:
+        raise InvalidValueError(
+            f"slices is {number}, and the network does not go slice by slice",
+            hint="give --spatial_dims 2 with volumes, or leave slices out",
+        )
+    return number
 
 
 def strided(network: NetworkFacts, pooling: Pooling) -> NetworkFacts:

@@ -32,6 +32,7 @@ class Plan:
         strides: Between the network's levels, per axis; None: 2 everywhere.
         kernels: Of each of its levels, per axis; None: 3 everywhere.
         slice_axis: Axis that a 2D network walks along in a volume; None otherwise.
+        slices: Adjacent slices that a 2D network sees as channels, its own in their middle.
         batch_size: Patches per update.
         epoch_length: Updates per epoch.
         learning_rate: Peak of the schedule.
@@ -56,6 +57,7 @@ class Plan:
     strides: tuple[tuple[int, ...], ...] | None
     kernels: tuple[tuple[int, ...], ...] | None
     slice_axis: int | None
+    slices: int
     batch_size: int
     epoch_length: int
     learning_rate: float
@@ -118,6 +120,7 @@ def make_plan(
         strides=places.strides,
         kernels=places.kernels,
         slice_axis=places.slice_axis,
+        slices=places.slices,
         overlap=0.5,
         why=choice.why,
         **images,

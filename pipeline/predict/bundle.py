@@ -82,7 +82,7 @@ class MaskWriter:
         modality = meta.get("modality", "")
         modality = modality[0] if isinstance(modality, list | tuple) else modality
         channels, files = image.shape[1], len(self.facts["modality"])
-        if channels == len(network_channels(self.facts["modality"], self.plan["window"])):
+        if channels == len(network_channels(self.facts["modality"], self.plan)):
             channels = files  # one channel of the file has become several windows
         shape = (channels, *image.shape[2:])
         refuse_other_input(cases[0], shape, {"modality": modality}, self.facts)

@@ -55,7 +55,9 @@ class _Drawing:
         border = patch[0] - network.output_size(patch[0])
         self.prepare = image_preparation(plan)
         self.pad = PadToPatchd("image", patch, plan["slice_axis"], border)
-        self.crop = BalancedCropd("image", patch, [1.0], plan["slice_axis"], border)
+        self.crop = BalancedCropd(
+            "image", patch, [1.0], plan["slice_axis"], border, plan.get("slices", 1)
+        )
         self.crop.set_random_state(seed=0)
 
     def window(self, case: InputCase) -> Tensor:

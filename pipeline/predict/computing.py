@@ -176,7 +176,7 @@ def central_windows(image: Tensor, layout: Layout) -> Iterator[Tensor]:
 
     gather = Gather(image, layout)
     for place in sorted(places(layout, range(len(layout.shape))), key=off):
-        window = image.new_empty((image.shape[0], *layout.seen))
+        window = image.new_empty((layout.channels(len(image)), *layout.seen))
         gather.into(window, place)
         yield window
 

@@ -30,7 +30,7 @@ TOLERANCES: Final = {"onnx": 1e-4, "openvino": 1e-3, "torch": 1e-4}
 """Largest difference of fp32 logits, in parts of the largest one; OpenVINO's own is about 5e-4."""
 PREPARATION: Final = (
     "spacing", "channels", "polarity", "normalisation", "window", "statistics", "contrast",
-    "slice_axis",
+    "slice_axis", "slices",
 )  # fmt: skip
 CHECKED: Final = 2  # windows
 NEEDED: Final[dict[str, tuple[tuple[str, ...], str | None]]] = {

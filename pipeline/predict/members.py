@@ -132,7 +132,7 @@ def _planned(
         held=held,
         engine=activations,
         windows=sum(
-            4 * 3 * batch * m.prepared.image.shape[0] * prod(m.prepared.layout.seen)
+            4 * 3 * batch * m.prepared.window_values
             for m, batch in zip(meeting.members, batches, strict=True)
         ),
         output=_output_bytes(meeting, options),

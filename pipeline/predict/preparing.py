@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,11 @@ class Prepared:
     layout: Layout
     target: Target | None
     box: Box | None
+
+    @property
+    def window_values(self) -> int:
+        """Numbers in one window of the network's input."""
+        return self.layout.channels(len(self.image)) * prod(self.layout.seen)
 
 
 def read_case(case: InputCase) -> MetaTensor:
@@ -114,12 +120,12 @@ def lay(
     network, plan = model.network, model.plan
     patch = network.next_size(plan["patch"])
     given = tuple(network.output_size(n) for n in patch)
-    flat = plan["slice_axis"]
+    flat, slices = plan["slice_axis"], plan.get("slices", 1)
     if given != patch:  # every voxel of a tile has its whole context: no overlap unless asked for
-        return lay_tiles(shape, patch, given, options.overlap or 0.0, flat)
+        return lay_tiles(shape, patch, given, options.overlap or 0.0, flat, slices)
     overlap = plan["overlap"] if options.overlap is None else options.overlap
     if box is None:
-        return lay_windows(shape, patch, overlap, flat)
+        return lay_windows(shape, patch, overlap, flat, slices)
     if not margin:
         return lay_on_lattice(shape, patch, overlap, box)
     return lay_evenly(shape, patch, overlap, box, margin)

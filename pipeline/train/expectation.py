@@ -116,7 +116,7 @@ def _timed(
     shape: tuple[int, ...],
 ) -> tuple[float, Choice]:
     """Seconds of a step with a batch of `shape`, and how it was computed."""
-    channels = len(network_channels(facts["modality"], plan["window"]))
+    channels = len(network_channels(facts["modality"], plan))
     sigmoid = facts["head"] == "sigmoid"
     out = len(facts["classes"]) + (not sigmoid)
     batch, labels = (shape[0], channels, *shape[1:]), out if sigmoid else 1

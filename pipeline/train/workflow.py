@@ -159,7 +159,7 @@ class Training:
             choice = choice if self.amp is None else replace(choice, amp=self.amp)
         else:
             plan, facts = self.plan, self.facts
-            channels = len(network_channels(facts["modality"], plan["window"]))
+            channels = len(network_channels(facts["modality"], plan))
             shape = (plan["batch_size"], channels, *plan["patch"])
             labels = len(facts["classes"]) if facts["head"] == "sigmoid" else 1
             measured = None

@@ -94,12 +94,16 @@ class BalancedCropd(RandomizableTransform, MapTransform):
     For a network that loses a border, what is drawn is the place of its logits; around them the
     patch goes on beyond the volume as in a mirror.
 
+    A 2D network may see adjacent slices (2.5D): those of the first key become its channels, each
+    channel's slices together; the end of the volume repeats its last one.
+
     Args:
         keys: Keys of tensors `(C, *S)` on one grid, at least as large as the patch without border.
         patch: Size in voxels; for a 2D network on volumes without the slice axis.
         sampling: Probability of a place anywhere, then of each foreground class.
         slice_axis: Axis that a 2D network walks along: one slice is cut and the axis dropped.
         border: Voxels that the network loses per axis, half on each side.
+        slices: Adjacent slices of the first key, an odd number.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class BalancedCropd(RandomizableTransform, MapTransform):
         sampling: Sequence[float],
         slice_axis: int | None = None,
         border: int = 0,
+        slices: int = 1,
     ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob=1.0)
@@ -116,6 +121,7 @@ class BalancedCropd(RandomizableTransform, MapTransform):
         self.border = border
         self.sampling = np.asarray(sampling, np.float64)
         self.slice_axis = slice_axis
+        self.slices = slices
 
     def randomize(self, data: Mapping[Hashable, Any]) -> list[int]:  # type: ignore[override]
         """Draw the first voxel of the patch, without the border."""
@@ -139,17 +145,18 @@ class BalancedCropd(RandomizableTransform, MapTransform):
         start = self.randomize(case)
         case.pop("indices")
         for key in self.keys:
-            patch = self._cut(case[key], start)
+            around = self.slices // 2 if key == self.keys[0] else 0
+            patch = self._cut(case[key], start, around)
             if self.slice_axis is not None:
-                patch = patch.squeeze(self.slice_axis + 1)
+                patch = patch.movedim(self.slice_axis + 1, 1).flatten(0, 1)
             case[key] = patch.clone()
         return case
 
-    def _cut(self, volume: Any, start: Sequence[int]) -> torch.Tensor:
-        """Read the window from `start` on, and the border around it."""
+    def _cut(self, volume: Any, start: Sequence[int], around: int) -> torch.Tensor:
+        """Read the window from `start` on, the border around it and the slices beside it."""
         margins = [self.border // 2] * len(start)
         if self.slice_axis is not None:
-            margins[self.slice_axis] = 0
+            margins[self.slice_axis] = around
         spans = [(s - m, s + p + m) for s, p, m in zip(start, self.patch, margins, strict=True)]
         inside = tuple(
             slice(low, high) if low >= 0 and high <= n else slice(None)
@@ -158,7 +165,11 @@ class BalancedCropd(RandomizableTransform, MapTransform):
         patch = torch.as_tensor(volume[(slice(None), *inside)])
         for axis, ((low, high), n) in enumerate(zip(spans, volume.shape[1:], strict=True)):
             if low < 0 or high > n:
-                patch = patch.index_select(axis + 1, mirrored(low, high, n))
+                beside = axis == self.slice_axis
+                index = torch.arange(low, high).clamp(0, n - 1) if beside else None
+                patch = patch.index_select(
+                    axis + 1, mirrored(low, high, n) if index is None else index
+                )
         return patch
 
 

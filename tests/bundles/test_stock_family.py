@@ -48,6 +48,17 @@ def predict_the_test_case(outcome: Outcome, manifest: Path, folder: Path) -> Vol
     return predicted
 
 
+def assert_the_stock_command_predicts_the_same(
+    outcome: Outcome, manifest: Path, folder: Path, predicted: Volume
+) -> None:
+    inference = outcome.run / "configs" / "inference.json"
+    scan, out = manifest.parent / "images" / "c3.nii.gz", folder / "stock"
+    again = stock(folder, "inferring", inference, input=str(scan), output_dir=str(out))
+    assert again.code == 0, again.err
+    alike = read_image(out / "c3.nii.gz").array == predicted.array
+    assert alike.mean() > 0.999, "but for ties of rounding"
+
+
 @pytest.mark.parametrize(("name", "dims"), MEMBERS)
 def test_a_bundle_trains_and_its_run_predicts_from_model_json_alone(
     name: str, dims: int, manifest: Path, tmp_path: Path
@@ -73,12 +84,21 @@ def test_the_3d_unet_trains_unpadded_as_published(
     formats = meta["network_data_format"]
     assert formats["outputs"]["pred"]["spatial_shape"] == [12] * dims
     predicted = predict_the_test_case(outcome, manifest, tmp_path)
-    inference = outcome.run / "configs" / "inference.json"
-    scan, out = manifest.parent / "images" / "c3.nii.gz", tmp_path / "stock"
-    again = stock(tmp_path, "inferring", inference, input=str(scan), output_dir=str(out))
-    assert again.code == 0, again.err
-    alike = read_image(out / "c3.nii.gz").array == predicted.array
-    assert alike.mean() > 0.999, "but for ties of rounding"
+    assert_the_stock_command_predicts_the_same(outcome, manifest, tmp_path, predicted)
+
+
+def test_a_2d_network_trains_and_predicts_with_the_slices_beside_its_own(
+    manifest: Path, tmp_path: Path
+) -> None:
+    outcome = two_steps(tmp_path, "attunet", manifest, spatial_dims=2, slices=3)
+    record = json.loads((outcome.run / "models" / "model.json").read_text())
+    assert record["network"]["in_channels"] == 3
+    assert record["plan"]["slices"] == 3
+    meta = json.loads((outcome.run / "configs" / "metadata.json").read_text())
+    inputs = meta["network_data_format"]["inputs"]["image"]
+    assert inputs["channel_def"] == {"0": "CT, slice -1", "1": "CT", "2": "CT, slice +1"}
+    predicted = predict_the_test_case(outcome, manifest, tmp_path)
+    assert_the_stock_command_predicts_the_same(outcome, manifest, tmp_path, predicted)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -76,6 +76,29 @@ def test_slices_are_walked_along_the_thickest_direction(make_facts: Make) -> Non
     assert plan.patch == (48, 40)
 
 
+def test_slices_are_seen_one_by_one_unless_neighbours_are_asked_for(make_facts: Make) -> None:
+    facts = make_facts()
+    assert make_plan(facts, spatial_dims=2).slices == 1
+    assert with_overrides(facts, 2, slices=5).slices == 5
+
+
+@pytest.mark.parametrize("number", [0, 2, -1, 2.5])
+def test_an_even_number_of_slices_has_no_middle_one(number: float, make_facts: Make) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        with_overrides(make_facts(), 2, slices=number)
+    assert "odd number" in str(caught.value.hint)
+
+
+def test_a_3d_network_sees_its_neighbours_anyway(make_facts: Make) -> None:
+    with pytest.raises(InvalidValueError, match="does not go slice by slice"):
+        with_overrides(make_facts(), 3, slices=3)
+
+
+def test_pictures_have_no_slices(pictures: Fingerprint) -> None:
+    with pytest.raises(InvalidValueError, match="does not go slice by slice"):
+        with_overrides(pictures, 2, slices=3)
+
+
 def test_little_memory_shrinks_the_patch_and_says_so(make_facts: Make) -> None:
     facts = make_facts(shape=(256, 256, 256), spacing=(1.0, 1.0, 1.0))
     wide = make_plan(facts, preset="full", memory_gib=64.0)

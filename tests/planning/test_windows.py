@@ -97,8 +97,16 @@ def test_numbers_are_no_ct_window_and_ct_takes_names() -> None:
 
 
 def test_the_networks_channels_are_the_files_or_the_windows_of_one() -> None:
-    assert network_channels(("MR", "MR"), None) == ("MR", "MR")
-    assert network_channels(("CT",), [[-160, 240]]) == ("CT",)
-    assert network_channels(("CT", "PET"), [[-160, 240], [0, 9]]) == ("CT", "PET")
     windows = [[-1350, 150], [-160, 240]]
-    assert network_channels(("CT",), windows) == ("CT -1350 to 150", "CT -160 to 240")
+    assert network_channels(("MR", "MR"), {"window": None}) == ("MR", "MR")
+    assert network_channels(("CT",), {"window": windows[1:]}) == ("CT",)
+    assert network_channels(("CT", "PET"), {"window": windows}) == ("CT", "PET")
+    named = ("CT -1350 to 150", "CT -160 to 240")
+    assert network_channels(("CT",), {"window": windows}) == named
+
+
+def test_adjacent_slices_are_channels_of_their_own() -> None:
+    plan = {"window": None, "slices": 3}
+    beside = ("MR, slice -1", "MR", "MR, slice +1")
+    assert network_channels(("MR",), plan) == beside
+    assert network_channels(("MR", "PET"), plan)[:4] == (*beside, "PET, slice -1")

@@ -140,6 +140,28 @@ def test_a_2d_network_gets_one_slice_and_the_axis_is_dropped(axis: int) -> None:
     assert set(np.diff(out.numpy()[0], axis=1).flat) == {steps[1]}
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_adjacent_slices_of_the_image_become_channels_and_the_label_stays_one(axis: int) -> None:
+    shape = [4, 4, 4]
+    image = torch.arange(64.0).view(1, 4, 4, 4)
+    label = image.clone()
+    both = torch.cat([image, 100 + image])
+    crop = BalancedCropd(["image", "label"], [4, 4], [1.0], axis, slices=3)
+    crop.set_random_state(seed=0)
+    seen = set()
+    for _ in range(40):
+        found = crop({"image": both, "label": label, "indices": []})
+        assert found["image"].shape == (6, 4, 4)
+        assert found["label"].shape == (1, 4, 4)
+        place = int(torch.nonzero((image.movedim(axis + 1, 1)[0] == found["label"]).all((1, 2)))[0])
+        seen.add(place)
+        for shift, channel in zip((-1, 0, 1), found["image"][:3], strict=True):
+            beside = min(max(place + shift, 0), shape[axis] - 1)  # the ends are repeated
+            assert torch.equal(channel, image.select(axis + 1, beside)[0])
+        assert torch.equal(found["image"][3:], 100 + found["image"][:3])
+    assert seen == {0, 1, 2, 3}
+
+
 def test_pictures_are_cut_in_two_axes() -> None:
     case: Case = {"image": volume(8, 9), "indices": []}
     out = BalancedCropd("image", (4, 5), sampling=(1.0,))(case)
