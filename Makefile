@@ -58,6 +58,7 @@ bench-io: $(STAMP) ## reading a series beside MONAI's and SimpleITK's readers
 bench-predict: $(STAMP) ## a scan file to file beside MONAI's stock pipeline (about an hour)
 	$(BIN)/python -m benchmarks.reference
 	$(BIN)/python -m benchmarks.predict --page
+	$(BIN)/python -m benchmarks.overhead --page
 
 bench-networks: $(STAMP) ## every network beside public implementations
 	$(BIN)/python -m benchmarks.networks --page

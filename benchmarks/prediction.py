@@ -28,8 +28,8 @@ OURS: Final = {
     "auto-lattice": SegmentOptions(body_box="lattice"),
     "fp32": SegmentOptions(body_box="off", precision="fp32"),
     "fp32-box": SegmentOptions(precision="fp32"),
+    "long": SegmentOptions(max_ram_gib=8.0),
 }
-
 
 PEERS: Final = {"stock": run_stock, "nnunet": run_nnunet}
 
@@ -123,8 +123,9 @@ def run_ours(subject: Model, scan: Path, mask: Path, options: SegmentOptions) ->
 def main() -> None:
     """Run the row that the command names."""
     name, folder = sys.argv[1], Path(sys.argv[2])
-    scan, mask = folder / "scan.nii.gz", folder / f"{name}.nii.gz"
     kind, _, classes = name.partition("@")
+    source = "long.nii.gz" if kind == "long" else "scan.nii.gz"
+    scan, mask = folder / source, folder / f"{name}.nii.gz"
     if classes:
         network: nn.Module = Cheap(int(classes)).eval()
         digest, channels = f"{int(classes):064x}", int(classes)

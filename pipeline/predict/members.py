@@ -147,8 +147,8 @@ def _planned(
 @torch.no_grad()
 def _try(member: Member, computing: Computing) -> None:
     """Run a few batches, for what they take."""
-    windows = central_windows(member.prepared.image, member.prepared.layout)
-    batch = next(windows).expand(computing.engine.batch, *[-1] * (member.prepared.image.ndim))
+    window = next(central_windows(member.prepared.image, member.prepared.layout))
+    batch = window.expand(computing.engine.batch, *window.shape)
     for _ in computing.engine.run(batch.contiguous() for _ in range(TRIED)):
         pass
 

@@ -287,6 +287,17 @@ def test_a_limit_of_memory_is_planned_for_kept_to_and_told(case: InputCase) -> N
     assert "windows" in lines[-1]
 
 
+@pytest.mark.parametrize("slices", [1, 3])
+def test_slices_are_predicted_within_a_limit_too(case: InputCase, slices: int) -> None:
+    network = Blurred(2, slices, 3, seed=0)
+    plan = plan_of(2, spacing=SPACING, patch=[6, 6], slice_axis=1, slices=slices)
+    model = model_of(network, facts_of(), plan, f"slices{slices}")
+    plain = segment(case, [model], OFF)
+    limited = segment(case, [model], replace(OFF, max_ram_gib=64))
+    assert plain.mask.any()
+    assert (plain.mask == limited.mask).all()
+
+
 @pytest.mark.parametrize("resample", ["label", "logits"])
 def test_tiles_change_no_label(
     case: InputCase, resample: str, monkeypatch: pytest.MonkeyPatch
