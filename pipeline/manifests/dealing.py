@@ -1,4 +1,4 @@
-"""Draws parts and folds from the patients' names alone, so that every machine draws the same."""
+"""Draws parts and folds from patients' names and labels alone: every machine draws the same."""
 
 import hashlib
 from collections import Counter
@@ -12,20 +12,30 @@ VAL_SHARE = 0.1
 ANY = ""  # the label that every case has
 
 
-def deal_parts(cases: Sequence[Case], seed: int = 0) -> dict[str, Part]:
+def deal_parts(
+    cases: Sequence[Case],
+    seed: int = 0,
+    present: Mapping[str, Collection[str]] | None = None,
+) -> dict[str, Part]:
     """Part of each case, by id: 70 % of the patients train, 10 % are `val`, 20 % `test`.
 
-    Patients are ordered by the SHA-256 of `SEED:PATIENT`. From two patients on one is `test`,
-    from three on one is `val`; a single patient trains.
+    Patients are dealt as to folds, each label as evenly as they allow; what only one patient has
+    is trained on. From two patients on one is `test`, from three on one is `val`; a single
+    patient trains.
+
+    Args:
+        cases: All of them.
+        seed: Orders equal patients.
+        present: Labels that occur in each case, by its id; None: only sizes count.
     """
-    patients = _ordered({case.patient for case in cases}, seed)
-    count = len(patients)
+    groups = _counted(cases, present or {})
+    count = len(groups)
     test = max(1, round(TEST_SHARE * count)) if count > 1 else 0
     val = max(1, round(VAL_SHARE * count)) if count > 2 else 0
-    parts: dict[str, Part] = dict.fromkeys(patients, "train")
-    parts.update(dict.fromkeys(patients[:test], "test"))
-    parts.update(dict.fromkeys(patients[test : test + val], "val"))
-    return {case.id: parts[case.patient] for case in cases}
+    parts: tuple[Part, ...] = ("train", "test", "val")
+    sizes = (count - test - val, test, val)
+    dealt = _dealt(groups, seed, sizes, sizes)
+    return {case.id: parts[dealt[case.patient]] for case in cases}
 
 
 def deal_folds(
@@ -65,23 +75,48 @@ def deal_folds(
             f"{folds} folds asked for, patients with labels: {len(groups)}",
             hint="give fewer folds" if len(groups) > 1 else "one patient cannot be divided",
         )
+    fold_of = _dealt(groups, seed, (1,) * folds)
+    return [[case.id for case in cases if fold_of[case.patient] == fold] for fold in range(folds)]
+
+
+def _dealt(
+    groups: Mapping[str, Counter[str]],
+    seed: int,
+    weights: Sequence[int],
+    room: Sequence[int] | None = None,
+) -> dict[str, int]:
+    """The heap of each patient: each heap gets its weight's share of every label's cases.
+
+    Args:
+        groups: For each patient the number of its cases with each label.
+        seed: Orders equal patients.
+        weights: Of the heaps.
+        room: Patients that a heap takes at most, all together; None: any number.
+    """
+    whole = sum(weights)
     total = sum(groups.values(), Counter[str]())
-    placed: list[Counter[str]] = [Counter() for _ in range(folds)]
-    fold_of: dict[str, int] = {}
+    placed: list[Counter[str]] = [Counter() for _ in weights]
+    left = [len(groups)] * len(weights) if room is None else list(room)
+    heap_of: dict[str, int] = {}
     waiting = sorted(_ordered(groups, seed), key=lambda name: -groups[name][ANY])
     have = Counter(label for labels in groups.values() for label in labels)
     while waiting:
         label = min(have, key=lambda one: (have[one], one == ANY, one))
         patient = next(name for name in waiting if groups[name][label])
         lack = [
-            (total[label] - folds * there[label], total[ANY] - folds * there[ANY])
-            for there in placed
+            (
+                free > 0,
+                weight * total[label] - whole * there[label],
+                weight * total[ANY] - whole * there[ANY],
+            )
+            for weight, there, free in zip(weights, placed, left, strict=True)
         ]
-        fold_of[patient] = lack.index(max(lack))
-        placed[fold_of[patient]] += groups[patient]
+        heap = heap_of[patient] = lack.index(max(lack))
+        placed[heap] += groups[patient]
+        left[heap] -= 1
         waiting.remove(patient)
         have -= Counter(dict.fromkeys(groups[patient], 1))  # keeps what is left of each
-    return [[case.id for case in cases if fold_of[case.patient] == fold] for fold in range(folds)]
+    return heap_of
 
 
 def _counted(

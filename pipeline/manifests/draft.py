@@ -91,7 +91,8 @@ def draft_manifest(
     images, labels = images.absolute(), labels.absolute() if labels else None
     pairing = pair_files(images, labels, wishes.only)
     naming = name_labels(pairing, wishes.structures, wishes.threshold)
-    values = _read_values(pairing, naming, output, quiet=quiet)
+    present = _read_values(pairing, naming, output, quiet=quiet)
+    values = Counter(value for found in present.values() for value in found)
     facts = read_dataset_facts(images)
     notes = pairing.notes
     rule = _patient_rule(pairing.pairs, wishes.patient, output, notes)
@@ -111,14 +112,16 @@ def draft_manifest(
         **_named(values, naming, facts, notes),
     }
     folder = output.absolute().parent
-    content |= divided(cases, naming.raw, folder, wishes.folds, wishes.seed, notes)
+    content |= divided(cases, naming.raw, present, folder, wishes.folds, wishes.seed, notes)
     check_schema(content, output, manifests_dir() / SCHEMA)
     return Draft(content, cases, pairing.left, notes)
 
 
-def _read_values(pairing: Pairing, naming: Naming, output: Path, *, quiet: bool) -> Counter[int]:
-    """How many cases have each integer; pairs that do not fit each other are left alone."""
-    values: Counter[int] = Counter()
+def _read_values(
+    pairing: Pairing, naming: Naming, output: Path, *, quiet: bool
+) -> dict[str, set[int]]:
+    """The integers of each case, by its id; pairs that do not fit each other are left alone."""
+    present: dict[str, set[int]] = {}
     kept = []
     for pair in progress(pairing.pairs, "reading labels", quiet=quiet):
         label = naming.label_of(pair, output)
@@ -133,8 +136,9 @@ def _read_values(pairing: Pairing, naming: Naming, output: Path, *, quiet: bool)
             pairing.leave(file, error.line().rstrip("; "))
             continue
         kept.append(pair)
-        values.update(int(value) for value in np.unique(volume.array) if value)
+        present[pair.id] = {int(value) for value in np.unique(volume.array) if value}
     pairing.pairs = kept
+    values = set().union(*present.values())
     if not values:
         raise _no_values(pairing)
     if len(values) > MOST_LABELS or max(values) > 65535 or min(values) < 0:
@@ -142,7 +146,7 @@ def _read_values(pairing: Pairing, naming: Naming, output: Path, *, quiet: bool)
             f"the labels hold {len(values)} different integers, {min(values)} to {max(values)}",
             hint="classes are integers from 1 to 65535; make numbered objects one class first",
         )
-    return values
+    return present
 
 
 def _no_values(pairing: Pairing) -> DataError:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +42,7 @@ def write_manifest(content: dict[str, Any], path: Path, *, force: bool = False) 
 def divided(
     cases: Sequence[Case],
     raw: Mapping[str, RawLabel],
+    present: Mapping[str, Collection[int]],
     folder: Path,
     folds: int | None,
     seed: int,
@@ -52,6 +53,7 @@ def divided(
     Args:
         cases: All of them.
         raw: The label of each, in the manifest's form.
+        present: Integers that occur in each: patients are dealt so that all parts have them.
         folder: Where the manifest lies.
         folds: Number of folds; None: parts train, val and test.
         seed: Draws the parts or the folds.
@@ -60,12 +62,13 @@ def divided(
     Raises:
         InvalidValueError: More folds than patients.
     """
+    labels = {case: {str(integer) for integer in found} for case, found in present.items()}
     if folds is not None:
-        held_out = deal_folds(cases, folds, seed)
+        held_out = deal_folds(cases, folds, seed, labels)
         notes.append(f"{folds} folds hold out {', '.join(str(len(ids)) for ids in held_out)} cases")
         entries = [_entry(case, raw[case.id], folder) for case in cases]
         return {"training": entries, "folds": [{"val": ids} for ids in held_out]}
-    parts = deal_parts(cases, seed)
+    parts = deal_parts(cases, seed, labels)
     placed = [replace(case, part=parts[case.id]) for case in cases]
     found = {
         key: [_entry(case, raw[case.id], folder) for case in placed if case.part == part]

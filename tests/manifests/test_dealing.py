@@ -19,21 +19,38 @@ def test_a_hundred_patients_are_dealt_70_10_20() -> None:
     assert Counter(parts.values()) == {"train": 70, "val": 10, "test": 20}
 
 
-def test_the_parts_follow_the_sha256_of_seed_and_patient() -> None:
-    names = [f"p{n}" for n in range(10)]
-    order = sorted(names, key=lambda name: hashlib.sha256(f"7:{name}".encode()).hexdigest())
-    parts = deal_parts(cases(*names), seed=7)
-    found = {part: {i.split("_")[0] for i in parts if parts[i] == part} for part in ("test", "val")}
-    assert found == {"test": set(order[:2]), "val": set(order[2:3])}
+def test_the_seed_alone_decides_between_equal_patients() -> None:
+    some = cases(*(f"p{n}" for n in range(30)))
+    dealt = [tuple(deal_parts(some, seed).values()) for seed in (0, 0, 1)]
+    assert dealt[0] == dealt[1]
+    assert dealt[0] != dealt[2]
 
 
-def test_neither_the_order_of_cases_nor_other_cases_of_a_patient_matter() -> None:
-    plain = deal_parts(cases("a", "b", "c", "d", "e"))
-    again = deal_parts([*reversed(cases("a", "b", "c", "d", "e", "a"))])
-    assert {i.split("_")[0]: p for i, p in plain.items()} == {
-        i.split("_")[0]: p for i, p in again.items()
+def test_every_part_has_its_share_of_a_label_that_a_third_of_the_patients_have() -> None:
+    some = cases(*(f"p{n:03}" for n in range(60)))
+    present = {
+        case.id: {"organ", *(["tumour"] if n % 3 == 0 else [])} for n, case in enumerate(some)
     }
-    assert again["a_0"] == again["a_5"]
+    for seed in range(5):
+        parts = deal_parts(some, seed, present)
+        assert Counter(parts.values()) == {"train": 42, "val": 6, "test": 12}
+        with_tumour = Counter(parts[name] for name, labels in present.items() if "tumour" in labels)
+        assert with_tumour == {"train": 14, "val": 2, "test": 4}
+
+
+def test_what_one_patient_alone_has_is_trained_on() -> None:
+    some = cases(*(f"p{n}" for n in range(10)))
+    for rare in some:
+        parts = deal_parts(some, 0, {case.id: ["rare"] if case is rare else [] for case in some})
+        assert parts[rare.id] == "train"
+
+
+def test_the_order_of_cases_does_not_matter_and_a_patient_is_never_divided() -> None:
+    some = cases(*"aabcdeffg")
+    plain, again = deal_parts(some), deal_parts([*reversed(some)])
+    assert plain == again
+    assert len({plain[case.id] for case in some if case.patient == "a"}) == 1
+    assert len({plain[case.id] for case in some if case.patient == "f"}) == 1
 
 
 @pytest.mark.parametrize(
