@@ -58,13 +58,14 @@ bench-io: $(STAMP) ## reading a series beside MONAI's and SimpleITK's readers
 bench-predict: $(STAMP) ## a scan file to file beside MONAI's stock pipeline (about an hour)
 	$(BIN)/python -m benchmarks.reference
 	$(BIN)/python -m benchmarks.predict --page
+	$(BIN)/python -m benchmarks.box --page
 	$(BIN)/python -m benchmarks.overhead --page
 
 bench-networks: $(STAMP) ## every network beside public implementations
 	$(BIN)/python -m benchmarks.networks --page
 
-bench-family: $(STAMP) ## every network for two minutes on two real sets (about two hours)
-	$(BIN)/python -m benchmarks.family --page
+bench-family: $(STAMP) ## every network for two minutes on two real sets (over an hour)
+	$(BIN)/python -m benchmarks.family --jobs 2 --page
 
 hippocampus: $(STAMP) ## ten minutes on real MR scans (UNETWORKS_DATA)
 	$(BIN)/python -m monai.bundle run training --config_file bundles/attunet/train.json \

@@ -4,7 +4,9 @@
 A row is kept as soon as it is there, so that a run of hours may be stopped and goes on; a table
 has rows of one kind of CPU only. Two minutes favour networks that are cheap to compute.
 
-    python -m benchmarks.family [--only NAME ...] [--minutes 2] [--output FILE.jsonl] [--page]
+Trainings that run at a time share the machine evenly, each with its own threads.
+
+    python -m benchmarks.family [--only NAME ...] [--jobs 2] [--output FILE.jsonl] [--page]
 """
 
 import argparse
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
@@ -35,34 +38,37 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", default=list(NETWORKS))
     parser.add_argument("--minutes", type=float, default=2.0, help="of each training (default: 2)")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
     parser.add_argument("--output", type=Path, help="file of rows (default: in the cache)")
     parser.add_argument("--page", action="store_true", help="write the table into docs/networks.md")
     args = parser.parse_args()
-    rows = Rows(args.output, "family", ("name", "dims", "minutes", "cpu"))
+    threads = max(1, len(os.sched_getaffinity(0)) // args.jobs)
+    alike = {"minutes": args.minutes, "threads": threads, "cpu": cpu_name()}
+    rows = Rows(args.output, "family", ("name", "dims", *alike))
+    missing = [
+        (name, dims)
+        for dims in SETS
+        for name in args.only
+        if not rows.has(name=name, dims=dims, **alike)
+    ]
     failed = False
-    for dims in SETS:
-        for name in args.only:
-            where = {"name": name, "dims": dims, "minutes": args.minutes, "cpu": cpu_name()}
-            if rows.has(**where):
-                continue
-            found = trained(name, dims, args.minutes)
+    with ThreadPoolExecutor(args.jobs) as pool:
+        running = {pool.submit(trained, *one, args.minutes, threads): one for one in missing}
+        for done in as_completed(running):
+            (name, dims), found = running[done], done.result()
             failed |= found is None
             if found is not None:
-                rows.add({**where, **found})
-                print(f"{name} {dims}D: {json.dumps(found)}", file=sys.stderr)
-    kept = [
-        row
-        for row in rows.rows.values()
-        if row["cpu"] == cpu_name() and row["minutes"] == args.minutes
-    ]
-    text = page(kept, args.minutes)
+                rows.add({"name": name, "dims": dims, **alike, **found})
+                print(f"{name} {dims}D: {json.dumps(found)}", file=sys.stderr, flush=True)
+    kept = [row for row in rows.rows.values() if all(row[k] == v for k, v in alike.items())]
+    text = page(kept, args.minutes, args.jobs, threads)
     print(text)
     if args.page:
         write_between(DOCS / "networks.md", NAME, text)
     return int(failed)
 
 
-def trained(name: str, dims: int, minutes: float) -> Row | None:
+def trained(name: str, dims: int, minutes: float, threads: int) -> Row | None:
     """Train by the stock command and read what it leaves; None where it fails, after its words."""
     command = [sys.executable, "-m", "monai.bundle", "run", "training"]
     command += ["--config_file", str(BUNDLES / name / "train.json"), *SETS[dims]]
@@ -71,7 +77,10 @@ def trained(name: str, dims: int, minutes: float) -> Row | None:
         began = time.monotonic()
         printed = Path(folder) / "printed.txt"
         with printed.open("w") as file:
-            process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=file)
+            environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=file, stderr=file, env=environment
+            )
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
@@ -105,10 +114,11 @@ def read_run(run: Path) -> Row:
     }
 
 
-def page(rows: list[Row], minutes: float) -> str:
+def page(rows: list[Row], minutes: float, jobs: int, threads: int) -> str:
     """One table, best 3D score first, with the machine and the command that made it."""
+    command = f"python -m benchmarks.family --jobs {jobs} --page"
     if not rows:
-        return "Not measured yet: `python -m benchmarks.family --page`."
+        return f"Not measured yet: `{command}`."
     found = {(row["name"], row["dims"]): row for row in rows}
     names = sorted(
         {row["name"] for row in rows},
@@ -123,10 +133,11 @@ def page(rows: list[Row], minutes: float) -> str:
     )
     cases = {d: max((row["cases"] for row in rows if row["dims"] == d), default=0) for d in SETS}
     return (
-        f"Compact presets, {minutes:g} minutes each, {cpu_name()}; mean Dice on {cases[2]} "
+        f"Compact presets, {minutes:g} minutes and {threads} threads each, {jobs} at a time, "
+        f"{cpu_name()}; mean Dice on {cases[2]} "
         f"held-out pictures of nuclei and {cases[3]} held-out scans of the hippocampus (fold 0); "
         "seconds per update include the validations, GiB is the peak of the whole program; "
-        "`python -m benchmarks.family --page`. So short a time favours networks that are cheap "
+        f"`{command}`. So short a time favours networks that are cheap "
         f"to compute: it says little about what they reach in the end.\n\n{table}"
     )
 
