@@ -24,8 +24,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "-o", metavar="FILE.png", type=Path, dest="output",
-        help="also draw three planes and the histogram",
+        help="also draw three planes and the histogram, or the mask",
     )  # fmt: skip
+    parser.add_argument("--mask", metavar="FILE", type=Path, help="a mask to lay over the scan")
+    parser.add_argument(
+        "--reference", metavar="FILE", type=Path, help="another mask, to compare it with"
+    )
     add_reading(parser)
 
 
@@ -33,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Read, print, draw; returns the exit code."""
     from pipeline.errors import InvalidValueError
     from pipeline.figures.inspection import inspection, spread_of
+    from pipeline.figures.laid_over import lay_over
     from pipeline.io import is_same_file, read_image
 
     if args.output is not None:
@@ -40,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
             raise InvalidValueError(f"{args.output} is no PNG name", hint="end it in .png")
         if is_same_file(args.output, args.path):
             raise InvalidValueError(f"{args.output} is the input itself", hint="name another file")
+    if args.mask is None and args.reference is not None:
+        raise InvalidValueError("--reference without a mask", hint="give --mask FILE too")
+    if args.mask is not None and args.output is None:
+        raise InvalidValueError("--mask is laid over a picture", hint="give -o FILE.png too")
     kind = _kind(args)
     volume = read_image(args.path, reading=reading_of(args))
     # colours and the channels of a 4D file are no label map
@@ -50,7 +59,12 @@ def run(args: argparse.Namespace) -> int:
         title = "   ".join(rows[name] for name in ("kind", "shape", "spacing") if name in rows)
         label = f"label, of {volume.array.size} voxels"
         unit = label if spread.labels is not None else _unit(volume) or "value"
-        inspection(volume.array, spread, args.output, affine=volume.affine, unit=unit, title=title)
+        if args.mask is not None:
+            lay_over(volume, args.mask, args.output, reference=args.reference, title=title)
+        else:
+            inspection(
+                volume.array, spread, args.output, affine=volume.affine, unit=unit, title=title
+            )
     for line in volume.warnings:
         print(f"warning: {line}", file=sys.stderr)
     print(args.path)
