@@ -12,6 +12,7 @@ by a run that does not count, as it is for every case of a cohort but the first.
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from benchmarks.reference import LARGER
 from pipeline.engines.machine import cpu_name
 from pipeline.io import read_image, read_label, write_nifti
 from pipeline.phantom import LABELS, draw_patient, render
+from pipeline.settings import cache_dir
 
 SHAPE, SPACING = (512, 512, 160), (0.8, 0.8, 2.0)
 LONG = 600  # slices
@@ -53,12 +55,22 @@ DEFAULT: Final = ("stock", "auto", "auto-full", "fp32-box", "fp32", "auto@25", "
 
 def write_scan(folder: Path, seed: int = UNSEEN_SEED) -> None:
     """Write `scan.nii.gz`, a patient of 340 x 230 mm with flipped axes, and `label.nii.gz`."""
+    for name in ("scan", "label"):
+        kept = cache_dir() / "benchmarks" / f"{name}-{seed}.nii.gz"
+        if not kept.is_file():
+            draw_scan(kept.parent, seed)
+        shutil.copyfile(kept, folder / f"{name}.nii.gz")
+
+
+def draw_scan(folder: Path, seed: int) -> None:
+    """Draw a patient once, into the cache."""
     i, j, k = (step / LARGER for step in SPACING)
     drawn = render(draw_patient(seed), (i, j, k), SHAPE)
     affine = np.diag((-SPACING[0], -SPACING[1], SPACING[2], 1.0))
     affine[:3, 3] = (SHAPE[0] - 1) * SPACING[0] / 2, (SHAPE[1] - 1) * SPACING[1] / 2, 0.0
     for name, array in (("scan", drawn.image), ("label", drawn.label)):
-        write_nifti(folder / f"{name}.nii.gz", np.ascontiguousarray(array[::-1, ::-1]), affine)
+        turned = np.ascontiguousarray(array[::-1, ::-1])
+        write_nifti(folder / f"{name}-{seed}.nii.gz", turned, affine)
 
 
 def write_long_scan(folder: Path) -> None:

@@ -39,10 +39,9 @@ SHAPE = (240, 176, 168)  # 360 x 264 x 252 mm
 LARGER = 1.2  # the phantom's patients are slim: 340 x 230 mm fill a field of 410 as adults do
 TRAINING, UNSEEN = range(7001, 7015), range(7101, 7104)
 WINDOW_HU = (-160.0, 240.0)
-CROP = 96  # what the window of a prediction sees; less leaves left and right kidney alike
-BATCH = 1
+CROP, BATCH = 80, 2  # of one crop alone, half of the classes are absent from a step
 RATE, ANNEAL_UNTIL = 8e-3, 0.7
-MOMENTUM = 0.02  # of the running statistics: one crop in a batch makes them noisy
+MOMENTUM = 0.02  # of the running statistics: two crops in a batch make them noisy
 FREEZE_AT = 0.7  # from here on the network learns with the statistics that it predicts with
 CALIBRATION = 18  # windows for int8
 
@@ -138,7 +137,7 @@ class Crops:
 
 
 def train(
-    scans: list[Scan], minutes: float, precision: str, start: AttentionUnet
+    scans: list[Scan], minutes: float, precision: str, start: AttentionUnet, *, resumed: bool
 ) -> tuple[nn.Module, int]:
     """Return the averaged network and the number of updates."""
     net = start.train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -149,12 +148,13 @@ def train(
     shares = np.mean([np.bincount(y.ravel(), minlength=7) / y.size for _, y in scans], axis=0)
     loss_of = DiceCELoss((shares**-0.5).tolist(), shares.tolist(), ANNEAL_UNTIL)
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-4)
+    highest = RATE / 2 if resumed else RATE
     began, updates = time.monotonic(), 0
     while (progress := (time.monotonic() - began) / (60 * minutes)) < 1:
         loss_of.progress = progress
         for norm in norms:
             norm.train(progress < FREEZE_AT)
-        rate = RATE * min(1.0, progress / 0.05) * (0.5 + 0.5 * math.cos(math.pi * progress))
+        rate = highest * min(1.0, progress / 0.05) * (0.5 + 0.5 * math.cos(math.pi * progress))
         for group in optimizer.param_groups:
             group["lr"] = rate
         image, label = crops.batch()
@@ -199,7 +199,7 @@ def main() -> None:
     start, before = trained() if args.resume else (network(), {})
     with ProcessPoolExecutor() as pool:
         scans = list(pool.map(drawn, TRAINING))
-    net, updates = train(scans, args.minutes, args.precision, start)
+    net, updates = train(scans, args.minutes, args.precision, start, resumed=args.resume)
     cases = [dice(net, drawn(seed)) for seed in UNSEEN]
     facts: dict[str, Any] = {
         "dice": {name: round(float(np.mean([c[name] for c in cases])), 4) for name in LABELS},

@@ -12,7 +12,8 @@ _REMEDY = "see whether the affine is mirrored, or the labels are exchanged"
 
 def side_of(name: str) -> int:
     """Return -1 for a name that says left, 1 for right (x grows to the right), else 0."""
-    words = re.split(r"[^a-z]+", name.lower())
+    # a number may follow a word, but a letter with one is a name: the vertebra L5
+    words = re.findall(r"(?<![a-z])([a-z]{2,}|[a-z](?![0-9]))", name.lower())
     found = {_SIDES[word] for word in words if word in _SIDES}
     return found.pop() if len(found) == 1 else 0
 

@@ -12,7 +12,16 @@ def _case(name: str, centres: dict[int, float], middle: float | None = 0.0) -> C
 
 @pytest.mark.parametrize(
     ("name", "side"),
-    [("left kidney", -1), ("kidney_right", 1), ("Lung-L", -1), ("liver", 0), ("left to right", 0)],
+    [
+        ("left kidney", -1),
+        ("kidney_right", 1),
+        ("Lung-L", -1),
+        ("rib_left_1", -1),
+        ("right2", 1),
+        ("liver", 0),
+        ("left to right", 0),
+        ("vertebrae_L5", 0),  # the fifth of the lumbar ones
+    ],
 )
 def test_a_name_says_its_side(name: str, side: int) -> None:
     assert side_of(name) == side
