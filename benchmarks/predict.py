@@ -48,6 +48,8 @@ ROWS: Final = {
 }
 SAME_WINDOWS: Final = {"auto": "fp32-box", "auto-full": "fp32"}
 """Rows whose labels are compared with those of another row than stock's."""
+WARM: Final = ("auto", "fp32", "auto@25", "auto@105")
+"""Rows that are run once beforehand: they leave what is made once per weights and machine."""
 ONCE: Final = ("nnunet", "fp32-box", "auto-lattice", "auto@25", "auto@105", "stock@25", "long@105")
 """Rows that are run in the first round only."""
 DEFAULT: Final = ("stock", "auto", "auto-full", "fp32-box", "fp32", "auto@25", "auto@105")
@@ -150,9 +152,8 @@ def main() -> None:
         write_scan(folder)
         if "long@105" in args.only:
             write_long_scan(folder)
-        for row in args.only:
-            if row not in ("stock", "nnunet", "stock@25", "long@105"):
-                run(row, folder)
+        for row in (row for row in WARM if row in args.only):
+            run(row, folder)
         answers: dict[str, list[dict[str, Any]]] = {row: [] for row in args.only}
         for number in range(args.rounds):
             for row in args.only if number == 0 else [r for r in args.only if r not in ONCE]:
