@@ -92,6 +92,7 @@ def choose(
     agreement: tuple[float, float] = DEMAND,
     tell: Callable[[str], None] | None = None,
     again: bool = False,
+    unless: Callable[[], Choice | None] | None = None,
 ) -> Choice:
     """Measure the engines on the first of `windows` and choose the fastest that agrees with fp32.
 
@@ -114,6 +115,7 @@ def choose(
         agreement: Shares of equal labels demanded: of all voxels, of the foreground.
         tell: Is handed each line of the choice as it comes.
         again: Measure even if a choice is kept.
+        unless: Asked where none is kept; what it gives is taken without measuring, and not kept.
 
     Raises:
         UnknownNameError: No engine has this name.
@@ -131,6 +133,9 @@ def choose(
     kept = None if again else _kept(path)
     if kept is not None:
         return kept
+    given = unless() if unless is not None else None
+    if given is not None:
+        return given
     contest = Contest(subject, head, agreement, tell or (lambda line: None))
     choice, telling = _measured(contest, windows, candidates(device, engine, precision))
     if telling:

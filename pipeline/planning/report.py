@@ -8,6 +8,7 @@ from pipeline.planning.facts import Fingerprint
 Values = Mapping[str, Any]
 
 SILENT: Final = ("why", "spatial_dims", "network")
+MANY: Final = 24  # classes or numbers that are no longer told one by one
 NETWORK: Final = "network: "
 ABSENT: Final = {"strides": "2 everywhere"}
 SAME: Final = (
@@ -58,7 +59,6 @@ def markdown_report(facts: Fingerprint, plans: Mapping[str, Values]) -> list[str
 
 def fact_rows(facts: Fingerprint) -> list[tuple[str, str]]:
     """Return the facts by name, in words and numbers."""
-    shares = zip(("background", *facts.classes), facts.shares, strict=True)
     rows = [
         ("training cases", f"{facts.cases} of {facts.patients} patients"),
         ("validation cases", f"{facts.validation_cases}"),
@@ -77,7 +77,22 @@ def fact_rows(facts: Fingerprint) -> list[tuple[str, str]]:
     if facts.polarity is not None:
         rows.append(("darker foreground", f"{facts.polarity.darker:.3g} of the cases"))
     rows.append(("head", facts.head))
-    return rows + [(f"share of {name}", f"{100 * share:.3g} %") for name, share in shares]
+    return rows + _shares(facts)
+
+
+def _shares(facts: Fingerprint) -> list[tuple[str, str]]:
+    """How much of the voxels each class has; of many classes, the extremes."""
+    shares = dict(zip(("background", *facts.classes), facts.shares, strict=True))
+    if len(facts.classes) <= MANY:
+        return [(f"share of {name}", f"{100 * share:.3g} %") for name, share in shares.items()]
+    background = shares.pop("background")
+    there = {name: share for name, share in shares.items() if share}
+    ends = [f"{100 * there[n]:.3g} % ({n})" for n in sorted(there, key=lambda n: there[n])]
+    return [
+        ("share of background", f"{100 * background:.3g} %"),
+        (f"shares of {len(shares)} classes", " to ".join(dict.fromkeys(ends[:1] + ends[-1:]))),
+        ("never present", f"{len(shares) - len(there)} of them"),
+    ]
 
 
 def plan_rows(
@@ -119,6 +134,8 @@ def _spacing(facts: Fingerprint) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
+        if len(value) > MANY and all(isinstance(v, int | float) for v in value):
+            return f"{len(value)} numbers, {min(value):g} to {max(value):g}"
         return "[" + ", ".join(_text(v) for v in value) + "]"
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_text(v)}" for k, v in value.items())

@@ -116,19 +116,24 @@ class Engines(AbstractContextManager["Engines"]):
     def _choice(
         self, model: Model, image: Tensor, layout: Layout, batch: int, options: SegmentOptions
     ) -> Choice:
-        """Take what was asked for, or torch for a case that is done at once; else measure."""
+        """Take what was asked for or measured before; measure, unless torch is done at once."""
         name, precision = options.engine, options.precision
         if name != AUTO and precision is not None:
             return Choice(name, precision, lines=(f"{name} {precision}, as asked",))
-        if precision in (None, "fp32"):
-            seconds = self._torch_seconds(model, image, layout, batch, options)
+
+        def quick() -> Choice | None:
+            if precision not in (None, "fp32"):
+                return None
             forwards = -(-layout.windows // batch) * (
                 2 ** len(layout.seen) if options.mirror else 1
             )
-            if seconds * forwards < WORTH_S:
-                quick = "torch" if name == AUTO else name
-                line = f"{quick} fp32: {seconds * forwards:.2g} s in torch are not worth measuring"
-                return Choice(quick, "fp32", lines=(line,))
+            seconds = forwards * self._torch_seconds(model, image, layout, batch, options)
+            if seconds >= WORTH_S:
+                return None
+            engine = "torch" if name == AUTO else name
+            line = f"{engine} fp32: {seconds:.2g} s in torch are not worth measuring"
+            return Choice(engine, "fp32", lines=(line,))
+
         return choose(
             model.network,
             model.digest,
@@ -142,6 +147,7 @@ class Engines(AbstractContextManager["Engines"]):
             precision=precision,
             agreement=options.agreement,
             tell=self.tell,
+            unless=quick,
         )
 
     @torch.no_grad()

@@ -183,6 +183,19 @@ def test_a_choice_is_kept_and_nothing_is_measured_again(
     assert not chosen(again=True).kept
 
 
+def test_what_need_not_be_measured_is_asked_for_only_where_nothing_is_kept(
+    stage: Callable[..., Stage], chosen: Callable[..., Choice]
+) -> None:
+    played = stage({"openvino fp32": 0.25})
+    quick = Choice("torch", "fp32", lines=("done at once",))
+    assert chosen(unless=lambda: quick) is quick
+    assert played.opened == []
+    asked: list[str] = []
+    assert title(chosen(unless=lambda: asked.append("measure"))) == "openvino fp32"
+    assert asked == ["measure"]
+    assert chosen(unless=lambda: quick).kept
+
+
 @pytest.mark.parametrize(
     "other", [{"batch": 2}, {"agreement": (0.9, 0.9)}, {"precision": "fp32"}, {"streams": 1}]
 )

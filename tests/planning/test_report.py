@@ -3,6 +3,8 @@ from typing import Any
 
 from pipeline.planning import Fingerprint, make_plan, markdown_report, text_report
 
+Make = Callable[..., Fingerprint]
+
 
 def plans_of(facts: Fingerprint) -> dict[str, Any]:
     return {
@@ -24,6 +26,17 @@ def test_a_report_shows_facts_and_plan_each_with_its_rule(ct: Fingerprint) -> No
     assert lines[place].split(maxsplit=1)[1] == "[2, 2, 5]"
     assert lines[place + 1].strip() == "median of the training cases"
     assert "the same on every machine" in text
+
+
+def test_of_many_classes_the_extremes_are_told(make_facts: Make) -> None:
+    names = tuple(f"bone {n}" for n in range(40))
+    shares = (0.5, *(0.001 * n for n in range(40)))
+    facts = make_facts(classes=names, shares=shares, values=tuple((n + 1,) for n in range(40)))
+    text = "\n".join(text_report(facts, {"compact 3D": make_plan(facts).to_dict()}))
+    assert "shares of 40 classes     0.1 % (bone 1) to 3.9 % (bone 39)" in text
+    assert "never present            1 of them" in text
+    assert "41 numbers, 0 to " in text  # the sampling
+    assert "share of bone" not in text
 
 
 def test_plans_that_agree_on_a_value_share_its_line_and_others_are_named(ct: Fingerprint) -> None:
