@@ -5,7 +5,9 @@ weights, with the Dice on patients that it never saw, in the cache. The loop is 
 the product's loss, average of weights and allocator: the stock MONAI pipeline of the benchmark
 takes this network as it is.
 
-    python -m benchmarks.reference [--minutes 45] [--precision fp32|bf16] [--resume]
+A resumed training goes on as the first one ended: statistics frozen, classes without weights.
+
+    python -m benchmarks.reference [--minutes 45] [--precision fp32|bf16] [--resume] [--rate 2e-3]
 """
 
 import argparse
@@ -137,9 +139,15 @@ class Crops:
 
 
 def train(
-    scans: list[Scan], minutes: float, precision: str, start: AttentionUnet, *, resumed: bool
+    scans: list[Scan],
+    minutes: float,
+    precision: str,
+    start: AttentionUnet,
+    highest: float,
+    *,
+    resumed: bool,
 ) -> tuple[nn.Module, int]:
-    """Return the averaged network and the number of updates."""
+    """Return the averaged network and the number of updates; `highest` is the rate's peak."""
     net = start.train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm3d)]
     for norm in norms:
@@ -148,12 +156,11 @@ def train(
     shares = np.mean([np.bincount(y.ravel(), minlength=7) / y.size for _, y in scans], axis=0)
     loss_of = DiceCELoss((shares**-0.5).tolist(), shares.tolist(), ANNEAL_UNTIL)
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-4)
-    highest = RATE / 2 if resumed else RATE
     began, updates = time.monotonic(), 0
     while (progress := (time.monotonic() - began) / (60 * minutes)) < 1:
-        loss_of.progress = progress
+        loss_of.progress = max(progress, ANNEAL_UNTIL) if resumed else progress
         for norm in norms:
-            norm.train(progress < FREEZE_AT)
+            norm.train(progress < FREEZE_AT and not resumed)
         rate = highest * min(1.0, progress / 0.05) * (0.5 + 0.5 * math.cos(math.pi * progress))
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -192,6 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=45.0)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--rate", type=float, default=RATE, help="the peak of the learning rate")
     parser.add_argument("--resume", action="store_true", help="start from the weights kept")
     args = parser.parse_args()
     keep_large_blocks(on=True)
@@ -199,7 +207,7 @@ def main() -> None:
     start, before = trained() if args.resume else (network(), {})
     with ProcessPoolExecutor() as pool:
         scans = list(pool.map(drawn, TRAINING))
-    net, updates = train(scans, args.minutes, args.precision, start, resumed=args.resume)
+    net, updates = train(scans, args.minutes, args.precision, start, args.rate, resumed=args.resume)
     cases = [dice(net, drawn(seed)) for seed in UNSEEN]
     facts: dict[str, Any] = {
         "dice": {name: round(float(np.mean([c[name] for c in cases])), 4) for name in LABELS},

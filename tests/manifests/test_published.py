@@ -18,11 +18,13 @@ from pipeline.settings import DATA_VARIABLE
 Open = Callable[[str], Manifest]
 FILES = sorted(manifests_dir().glob("*.json"))
 SCHEMA = manifests_dir() / "schema.json"
-# those whose cases are neither generated nor named in a file beside the data
+# those whose cases are neither generated, nor listed one by one or in a file beside the data
 PATTERNS = [
     path
     for path in FILES
-    if path != SCHEMA and not {"generator", "splits_file"} & json.loads(path.read_text()).keys()
+    if path != SCHEMA
+    and "cases" in (keys := json.loads(path.read_text()).keys())
+    and not {"generator", "splits_file"} & keys
 ]
 # names that a patient rule or a split asks for
 SPECIAL = {

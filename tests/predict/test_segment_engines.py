@@ -48,6 +48,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
 
     def choose(network: Network, digest: str, patch: Any, windows: Any, *a: Any, **k: Any) -> Any:
+        quick = k.pop("unless")()
+        if quick is not None:
+            return quick
         calls.append({"patch": patch, "first": next(iter(windows)), **k})
         return Choice("torch", "fp32", lines=("torch fp32: measured", "chosen: torch fp32"))
 
