@@ -10,6 +10,7 @@ from pipeline.figures.overlay import overlay
 from pipeline.io import Volume, corner_distance, read_label
 from pipeline.io.tolerances import GRID_TOLERANCE_VOXELS
 
+WHITE = 255
 LARGEST_JSON = 2**24  # bytes; a CASE.json has a few thousand
 
 
@@ -33,7 +34,13 @@ def lay_over(
     """
     drawn = _on_grid(volume, mask)
     known = None if reference is None else _on_grid(volume, reference)
-    names = _names(mask) or {str(n): int(n) for n in np.unique(drawn.array) if n}
+    found = {int(n) for n in np.unique(drawn.array) if n}
+    names = _names(mask)
+    if drawn.array.ndim > volume.spatial_dims:  # regions: the channels in their order
+        names = names or {str(n): n for n in range(1, drawn.array.shape[-1] + 1)}
+    elif len(names) == 1 and found == {WHITE}:  # the only class of a picture is stored as white
+        names = dict.fromkeys(names, WHITE)
+    names = names or {str(n): n for n in sorted(found)}
     return overlay(
         volume.array,
         None if known is None else known.array,

@@ -165,11 +165,9 @@ class BalancedCropd(RandomizableTransform, MapTransform):
         patch = torch.as_tensor(volume[(slice(None), *inside)])
         for axis, ((low, high), n) in enumerate(zip(spans, volume.shape[1:], strict=True)):
             if low < 0 or high > n:
-                beside = axis == self.slice_axis
-                index = torch.arange(low, high).clamp(0, n - 1) if beside else None
-                patch = patch.index_select(
-                    axis + 1, mirrored(low, high, n) if index is None else index
-                )
+                beside = torch.arange(low, high).clamp(0, n - 1)
+                index = beside if axis == self.slice_axis else mirrored(low, high, n)
+                patch = patch.index_select(axis + 1, index)
         return patch
 
 

@@ -111,3 +111,7 @@ def test_pictures_are_laid_over_too(folder: Path) -> None:
     write_picture(folder / "mask.png", mask)
     lay_over(read_image(folder / "scan.png"), folder / "mask.png", folder / "page.png")
     assert coloured(folder / "page.png") > 2000
+    # a prediction's only class is white in the file and 1 in its JSON
+    (folder / "mask.json").write_text(json.dumps({"labels": {"nucleus": 1}}))
+    lay_over(read_image(folder / "scan.png"), folder / "mask.png", folder / "again.png")
+    assert coloured(folder / "again.png") > 2000
