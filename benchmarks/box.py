@@ -12,13 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pages import DOCS, markdown, write_between
+from benchmarks.pages import DOCS, markdown, write_of_this_cpu
 from benchmarks.predict import dice, run, write_scan
-from pipeline.engines.machine import cpu_name
 from pipeline.io import read_label
 from pipeline.phantom import LABELS
 
-PATIENTS: Final = (7201, 7202, 7203)
+PATIENTS: Final = range(7201, 7207)
 ROWS: Final = {"auto-full": "no box", "auto": "even", "auto-lattice": "lattice"}
 
 
@@ -54,10 +53,10 @@ def main() -> None:
         for row, mean in means.items()
     ]
     head = ["box", "windows", *LABELS, "mean", "largest loss of a class"]
-    text = f"CPU: {cpu_name()}; {len(PATIENTS)} patients.\n\n{markdown(head, rows)}"
+    text = markdown(head, rows)
     print(text)
     if args.page:
-        write_between(DOCS / "performance.md", "box", text)
+        write_of_this_cpu(DOCS / "performance.md", "box", f"{len(PATIENTS)} patients", text)
 
 
 if __name__ == "__main__":

@@ -133,8 +133,8 @@ def page(rows: list[Row], minutes: float, jobs: int, threads: int) -> str:
     )
     cases = {d: max((row["cases"] for row in rows if row["dims"] == d), default=0) for d in SETS}
     return (
-        f"Compact presets, {minutes:g} minutes and {threads} threads each, {jobs} at a time, "
-        f"{cpu_name()}; mean Dice on {cases[2]} "
+        f"Compact presets, {minutes:g} minutes each, {jobs} at a time (threads of each: {threads})"
+        f", {cpu_name()}; mean Dice on {cases[2]} "
         f"held-out pictures of nuclei and {cases[3]} held-out scans of the hippocampus (fold 0); "
         "seconds per update include the validations, GiB is the peak of the whole program; "
         f"`{command}`. So short a time favours networks that are cheap "

@@ -15,11 +15,10 @@ from typing import Final
 import numpy as np
 import torch
 
-from benchmarks.pages import DOCS, markdown, write_between
+from benchmarks.pages import DOCS, markdown, write_of_this_cpu
 from benchmarks.predict import write_scan
 from benchmarks.prediction import Wrapped, model
 from benchmarks.reference import trained
-from pipeline.engines.machine import cpu_name
 from pipeline.engines.threads import torch_held_back
 from pipeline.inferers.gather import Gather
 from pipeline.inferers.layout import places
@@ -150,10 +149,10 @@ def main() -> None:
             row("scan, prepared tensor to labels", scan_seconds(folder, args.rounds), 1.1),
         ]
     head = ["what", "network alone, s", "whole, s", "ratio", "at most"]
-    text = f"CPU: {cpu_name()}; {args.rounds} rounds.\n\n{markdown(head, rows)}"
+    text = markdown(head, rows)
     print(text)
     if args.page:
-        write_between(DOCS / "performance.md", "overhead", text)
+        write_of_this_cpu(DOCS / "performance.md", "overhead", f"{args.rounds} rounds", text)
 
 
 if __name__ == "__main__":

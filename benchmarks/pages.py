@@ -1,10 +1,12 @@
 """Rows of a benchmark that takes long: kept one by one, and put into a page of `docs/`."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.engines.machine import cpu_name
 from pipeline.settings import cache_dir
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -51,8 +53,29 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def write_between(page: Path, name: str, text: str) -> None:
     """Replace what stands in a page between `<!-- NAME -->` and `<!-- end of NAME -->`."""
+    before, _, after = _between(page, name)
+    page.write_text(f"{before}{text.strip()}\n{after}")
+
+
+def write_of_this_cpu(page: Path, name: str, measured: str, text: str) -> None:
+    """Replace what stands there of this kind of CPU, and leave what others have measured.
+
+    Args:
+        page: The page.
+        name: Of the markers, as for `write_between`.
+        measured: How; goes behind the CPU's name.
+        text: What was found.
+    """
+    opening = f"CPU: {cpu_name()}; "
+    parts = re.split(r"(?m)^(?=CPU: )", _between(page, name)[1].strip())
+    kept = [part.strip() for part in parts if not part.startswith(opening)]
+    write_between(page, name, "\n\n".join([*kept, f"{opening}{measured}.\n\n{text.strip()}"]))
+
+
+def _between(page: Path, name: str) -> tuple[str, str, str]:
+    """What stands before, between and after markers; they go with their outer sides."""
     before, begin, rest = page.read_text().partition(f"<!-- {name} -->\n")
-    _, end, after = rest.partition(f"<!-- end of {name} -->")
+    text, end, after = rest.partition(f"<!-- end of {name} -->")
     if not begin or not end:
         raise SystemExit(f"{page} has no markers for {name}")
-    page.write_text(f"{before}{begin}{text.strip()}\n{end}{after}")
+    return before + begin, text, end + after
