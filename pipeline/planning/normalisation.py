@@ -127,14 +127,28 @@ def planned_polarity(facts: Fingerprint) -> tuple[bool, str]:
     )
 
 
-def planned_norm(facts: Fingerprint, normalisation: str) -> tuple[str, str]:
-    """Batch norm where cases are alike and values fixed, else instance norm, and the reason."""
+def planned_norm(facts: Fingerprint, normalisation: str, border: int) -> tuple[str, str]:
+    """Batch norm where cases are alike and values fixed, else each case's own, and the reason.
+
+    Without padding a patch of one value stays one in every layer, and an instance norm divides its
+    gradients by nothing: group norm takes its place.
+
+    Args:
+        facts: The fingerprint.
+        normalisation: Of the images.
+        border: Voxels that the network's convolutions lose.
+    """
+    own = "group" if border else "instance"
     if facts.cases < FEWEST_CASES:
-        return "instance", f"{facts.cases} cases: too few to know how alike they are"
+        return own, f"{facts.cases} cases: too few to know how alike they are"
     spread = f"the cases' means spread {facts.variety:g} of the spread within a case"
     if normalisation in ("window", "dataset") and facts.variety <= VARIETY_LIMIT:
         return "batch", f"{spread}, at most {VARIETY_LIMIT:g}: alike enough to share statistics"
-    return "instance", f"{spread}, {normalisation}: each case keeps its own statistics"
+    why = f"{spread}, {normalisation}: each case keeps its own statistics"
+    return (
+        own,
+        f"{why}, in groups: an even patch is even in every unpadded layer" if border else why,
+    )
 
 
 def check_window(given: Given | None, normalisation: str, modality: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ def pace_values(
     room: Room,
     places: Places,
     normalisation: str,
+    border: int,
     choice: Choice,
 ) -> dict[str, Any]:
     """Return everything that only a training needs.
@@ -33,7 +34,7 @@ def pace_values(
     patch = places.patch
     batch = int(choice.number("batch_size", lambda: planned_batch(patch, preset, room)))
     length = int(choice.number("epoch_length", lambda: _length(preset)))
-    norm = choice.name("norm", lambda: planned_norm(facts, normalisation), NORMS)
+    norm = choice.name("norm", lambda: planned_norm(facts, normalisation, border), NORMS)
     rate = choice.number("learning_rate", lambda: _rate(preset, norm))
     choice.why["sampling"] = (
         "a third of the patches anywhere, the rest centred on classes in turn, "

@@ -111,7 +111,8 @@ def make_plan(
     images = image_values(facts, choice)
     room = chosen.room(spatial_dims, memory_gib, known, facts.out_channels)
     places = planned_places(facts, spatial_dims, chosen, room, known, choice)
-    pace = pace_values(facts, chosen, room, places, images["normalisation"], choice)
+    scaled = images["normalisation"]
+    pace = pace_values(facts, chosen, room, places, scaled, known.border, choice)
     choice.why["overlap"] = "along each axis, so that a place is seen from several sides"
     return Plan(
         spatial_dims=spatial_dims,

@@ -28,6 +28,7 @@ from pipeline.train.step import Choice, forward_loss, memory_format
 GAIN = 1.03  # a candidate must be faster by this factor
 ROUNDS = 2
 SLOWEST_S = 20.0  # a step longer than this is not timed again and again
+NARROW = 16  # channels
 GIVE_UP = 2.5  # a first step this many times slower ends a candidate
 
 
@@ -151,10 +152,26 @@ def has_shallow_maps(network: nn.Module, image: torch.Tensor) -> bool:
     return any(found)
 
 
+def has_narrow_shortcuts(network: nn.Module) -> bool:
+    """Whether a 2D convolution of one pixel has a stride and fewer than 16 input channels.
+
+    In channels-last memory oneDNN's single-precision gradient of its weights writes beyond its
+    buffer where the CPU has AVX-512 (torch 2.13): the process dies.
+    """
+    return any(
+        isinstance(module, nn.Conv2d)
+        and set(module.kernel_size) == {1}
+        and max(module.stride) > 1
+        and module.in_channels // module.groups < NARROW
+        for module in network.modules()
+    )
+
+
 def _race(bench: Bench, device: torch.device, amp: bool | None) -> tuple[Choice, str]:
     """Try one change after the other on top of the best so far."""
     best = Choice(amp=bool(amp))
-    changes: list[dict[str, bool]] = [{"channels_last": True}]
+    unsafe = device.type == "cpu" and has_narrow_shortcuts(bench.network)
+    changes: list[dict[str, bool]] = [] if unsafe else [{"channels_last": True}]
     if device.type == "cpu":
         changes.insert(0, {"keep_memory": True})
     if amp is None:

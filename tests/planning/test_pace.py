@@ -5,8 +5,11 @@ from math import prod
 from typing import Any
 
 import pytest
+import torch
 
 from pipeline.errors import UnknownNameError
+from pipeline.networks import build_network
+from pipeline.networks.facts import network_facts
 from pipeline.planning import Fingerprint, Overrides, Plan, make_plan
 
 Make = Callable[..., Fingerprint]
@@ -49,6 +52,28 @@ def test_a_varied_set_or_one_without_units_keeps_statistics_per_case_by_instance
     assert plan.norm == "instance"
     assert reason in plan.why["norm"]
     assert plan.learning_rate == 3e-3
+
+
+def test_an_unpadded_network_keeps_statistics_per_case_by_group_norm(
+    make_facts: Make,
+) -> None:
+    facts = make_facts(variety=0.9)
+    unpadded = network_facts("unet_valid", 3, "compact")
+    assert unpadded.border
+    plan = make_plan(facts, network=unpadded)
+    assert plan.norm == "group"
+    assert "unpadded" in plan.why["norm"]
+    assert make_plan(make_facts(), network=unpadded).norm == "batch"
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_gradients_of_an_even_patch_are_finite_without_padding(norm: str) -> None:
+    network = build_network("unet_valid", 2, 1, 2, widths=(4, 4, 4, 4, 4), norm=norm)
+    image = torch.randn(2, 1, 188, 188)
+    image[0] = -1.0
+    network(image).square().mean().backward()
+    grads = [p.grad for p in network.parameters() if p.grad is not None]
+    assert all(bool(g.isfinite().all()) for g in grads)
 
 
 def test_classes_weigh_by_share_to_the_power_of_minus_one_half(make_facts: Make) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import InvalidValueError
+from pipeline.networks import NETWORKS, build_network
 from pipeline.train import tuning
 from pipeline.train.step import Choice
 from pipeline.train.tuning import tune
@@ -165,3 +166,21 @@ def test_autocast_asked_for_where_it_computes_wrong_gradients_is_refused() -> No
     network = nn.Conv3d(1, 2, 3, padding=1)
     with pytest.raises(InvalidValueError, match=r"wrong gradients .* patch \[2, 8, 8\]"):
         tune(network, Loss(), (1, 1, 2, 8, 8), 1, CPU, True)
+
+
+@pytest.mark.parametrize(
+    ("channels", "stride", "tried"), [(8, 2, False), (16, 2, True), (8, 1, True)]
+)
+def test_channels_last_is_not_tried_where_onednn_writes_beyond_its_buffer(
+    bench: Callable[[Rule], list[Choice]], told: Any, channels: int, stride: int, tried: bool
+) -> None:
+    steps = bench(lambda choice: 1.0)
+    tune(nn.Conv2d(channels, 16, 1, stride), Loss(), (2, channels, 64, 64), 1, CPU, False)
+    assert any(choice.channels_last for choice in steps) is tried
+
+
+def test_a_network_of_narrow_strided_shortcuts_is_tuned() -> None:
+    """Where the process died of it: each step in torch itself."""
+    network = build_network("resunetpp", 2, 3, 2, **NETWORKS["resunetpp"].compact[0])
+    choice, _ = tune(network, Loss(), (2, 3, 128, 128), 1, CPU, False)
+    assert not choice.channels_last
