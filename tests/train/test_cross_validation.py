@@ -15,7 +15,10 @@ from pipeline.train.state import load_state
 from tests.tiny import ATTUNET, ROOT, database, tracked, write_set
 
 # small enough to be quick, long enough to be stopped in between
-SETTINGS = "--manifest tiny.json --max_epochs 3 --epoch_length 2 --batch_size 2 --val_interval 99"
+EPOCHS = 20
+SETTINGS = (
+    f"--manifest tiny.json --max_epochs {EPOCHS} --epoch_length 4 --batch_size 2 --val_interval 99"
+)
 BUNDLE = "bundles/attunet/train.json"
 
 
@@ -77,12 +80,13 @@ def test_an_interrupted_loop_goes_on_where_it_stopped(folder: Path) -> None:
     child.communicate(timeout=120)
     first = (runs[0] / "scores.csv").read_bytes(), (runs[0] / "state" / "last.pt").stat().st_mtime
     stopped = load_state(runs[1])["epoch"]
+    assert stopped < EPOCHS, "it was stopped in between"
 
     child = started(folder)
     out, err = child.communicate(timeout=300)
     assert child.returncode == 0, err
     assert f"resumed after epoch {stopped}" in err
-    assert load_state(runs[1])["epoch"] == 3
+    assert load_state(runs[1])["epoch"] == EPOCHS
     again = (runs[0] / "scores.csv").read_bytes(), (runs[0] / "state" / "last.pt").stat().st_mtime
     assert again == first, "a fold that has its scores is passed over"
     assert "test Dice of 2 runs, over 4 patients (4 cases)" in out
