@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import nn
 
 from pipeline.engines.allocator import keep_large_blocks
@@ -28,8 +29,14 @@ from pipeline.train.step import Choice, forward_loss, memory_format
 GAIN = 1.03  # a candidate must be faster by this factor
 ROUNDS = 2
 SLOWEST_S = 20.0  # a step longer than this is not timed again and again
-NARROW = 16  # channels
 GIVE_UP = 2.5  # a first step this many times slower ends a candidate
+NARROW = 16  # input channels, below which a gradient of oneDNN's is unsafe
+
+
+class OwnBatchNorm(nn.SyncBatchNorm):
+    """A synchronised norm that waits for no other process: only one of them measures."""
+
+    forward = nn.BatchNorm3d.forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +93,34 @@ def tune(
     Raises:
         InvalidValueError: Autocast asked for where it would compute wrong gradients.
     """
-    known = kept(network, loss, shape, device, amp)
-    if known is not None and not again:
-        return known[0], f"{known[1]} (kept from an earlier run)"
+    path = _cache_path(network, loss, shape, device, amp)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # two runs at a time take one choice
+        known = None if again else kept(network, loss, shape, device, amp)
+        if known is not None:
+            return known[0], f"{known[1]} (kept from an earlier run)"
+        choice, line = _measure(network, loss, shape, label_channels, device, amp)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps({"choice": choice.to_dict(), "line": line}))
+    return choice, line
+
+
+def _measure(
+    network: nn.Module,
+    loss: nn.Module,
+    shape: Sequence[int],
+    label_channels: int,
+    device: torch.device,
+    amp: bool | None,
+) -> tuple[Choice, str]:
+    """Time the candidates on copies, as `tune` describes; random state as before."""
     state = torch.get_rng_state()
     image = torch.rand(tuple(shape), device=device)
     label = torch.zeros((shape[0], label_channels, *shape[2:]), dtype=torch.uint8, device=device)
     bench = Bench(copy.deepcopy(network).train(), copy.deepcopy(loss), image, label)
+    for module in bench.network.modules():
+        if isinstance(module, nn.SyncBatchNorm):
+            module.__class__ = OwnBatchNorm
     if amp is not False and device.type == "cpu" and has_shallow_maps(bench.network, image):
         if amp:
             raise InvalidValueError(
@@ -104,10 +132,6 @@ def tune(
     choice, line = _race(bench, device, amp)
     torch.set_rng_state(state)
     keep_large_blocks(choice.keep_memory)
-    path = _cache_path(network, loss, shape, device, amp)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"choice": choice.to_dict(), "line": line}))
     return choice, line
 
 

@@ -1,13 +1,15 @@
 """A change of how updates are computed is kept only where it is faster and finite."""
 
 import math
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from pipeline.errors import InvalidValueError
 from pipeline.networks import NETWORKS, build_network
@@ -120,6 +122,34 @@ def test_a_kept_choice_is_used_again_without_a_step(
     assert not steps
     assert "kept from an earlier run" in line
     assert not chosen(again=True).amp
+
+
+def test_two_runs_at_a_time_take_one_choice(monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
+    """Measured by themselves they would differ, and with them two runs of one seed."""
+    together, answers = threading.Barrier(2), iter([2.0, 2.0, 0.5, 0.5])
+    monkeypatch.setattr(tuning, "_gain", lambda bench, best, candidate: next(answers))
+
+    def run(_: int) -> Choice:
+        together.wait()
+        return chosen(amp=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(run, range(2))
+    assert first == second == Choice(channels_last=True, keep_memory=True)
+
+
+def test_a_norm_over_several_processes_waits_for_none(tmp_path: Path, told: Any) -> None:
+    """One process measures while the others wait for its word; torch's norm needs a GPU as well."""
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(network())  # type: ignore[no-untyped-call]
+    distributed.init_process_group("gloo", f"file://{tmp_path}/group", rank=0, world_size=1)
+    try:
+        with pytest.raises(ValueError, match="SyncBatchNorm"):
+            model(torch.rand(SHAPE))
+        _, line = tune(model, Loss(), SHAPE, 1, CPU)
+    finally:
+        distributed.destroy_process_group()
+    assert line.startswith("speed measured: ")
+    assert any(type(module) is nn.SyncBatchNorm for module in model.modules())
 
 
 def test_another_network_batch_or_word_is_measured_by_itself(
