@@ -115,7 +115,7 @@ def read_run(run: Path) -> Row:
 
 
 def page(rows: list[Row], minutes: float, jobs: int, threads: int) -> str:
-    """One table, best 3D score first, with the machine and the command that made it."""
+    """One table, best score first, with the machine and the command that made it."""
     command = f"python -m benchmarks.family --jobs {jobs} --page"
     if not rows:
         return f"Not measured yet: `{command}`."

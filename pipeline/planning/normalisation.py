@@ -144,11 +144,8 @@ def planned_norm(facts: Fingerprint, normalisation: str, border: int) -> tuple[s
     spread = f"the cases' means spread {facts.variety:g} of the spread within a case"
     if normalisation in ("window", "dataset") and facts.variety <= VARIETY_LIMIT:
         return "batch", f"{spread}, at most {VARIETY_LIMIT:g}: alike enough to share statistics"
-    why = f"{spread}, {normalisation}: each case keeps its own statistics"
-    return (
-        own,
-        f"{why}, in groups: an even patch is even in every unpadded layer" if border else why,
-    )
+    groups = ", in groups: an even patch is even in every unpadded layer" if border else ""
+    return own, f"{spread}, {normalisation}: each case keeps its own statistics{groups}"
 
 
 def check_window(given: Given | None, normalisation: str, modality: Sequence[str]) -> None:
