@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _image(args: argparse.Namespace, reading: "Reading") -> int:
     from pipeline.errors import DataError
-    from pipeline.io import read_image
+    from pipeline.io import kind_of, read_image
 
-    _refuse_misplaced(args)
+    reading.refuse_unused([kind_of(args.input) or "dicom"], args.input)
     volume = read_image(args.input, reading=reading)
     if volume.affine is None:
         raise DataError(
@@ -90,23 +90,6 @@ def _image(args: argparse.Namespace, reading: "Reading") -> int:
         )
     _write(args.output, volume, {"regularized": True} if reading.regularize else None)
     return 0
-
-
-def _refuse_misplaced(args: argparse.Namespace) -> None:
-    """Refuse an option that the kind of input would have to ignore."""
-    from pipeline.errors import InvalidValueError
-    from pipeline.io import kind_of
-
-    kind = "nifti" if kind_of(args.input) == "nifti" else "dicom"
-    options = {"series": "dicom", "phase": "dicom", "part": "dicom", "regularize": "dicom"}
-    for name, wanted in {**options, "affine": "nifti"}.items():
-        if getattr(args, name) and kind != wanted:
-            option = "range" if name == "part" else name
-            raise InvalidValueError(
-                f"--{option} is for {'DICOM' if wanted == 'dicom' else 'NIfTI'}, {args.input} is "
-                "none",
-                hint="leave it out",
-            )
 
 
 def _labels(args: argparse.Namespace, reading: "Reading") -> int:

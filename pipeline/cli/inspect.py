@@ -9,7 +9,7 @@ from pipeline.cli.reading import add_reading, reading_of
 
 if TYPE_CHECKING:
     from pipeline.figures.inspection import Spread
-    from pipeline.io import Volume
+    from pipeline.io import Reading, Volume
 
 _BAR = 48
 _NAMES = {"dicom": "DICOM", "nifti": "NIfTI", "picture": "picture"}
@@ -49,8 +49,9 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidValueError("--reference without a mask", hint="give --mask FILE too")
     if args.mask is not None and args.output is None:
         raise InvalidValueError("--mask is laid over a picture", hint="give -o FILE.png too")
-    kind = _kind(args)
-    volume = read_image(args.path, reading=reading_of(args))
+    reading = reading_of(args)
+    kind = _kind(args, reading)
+    volume = read_image(args.path, reading=reading)
     # colours and the channels of a 4D file are no label map
     flat = volume.array.ndim == volume.spatial_dims
     spread = spread_of(volume.array, label=flat and kind != "dicom")
@@ -78,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _kind(args: argparse.Namespace) -> str:
+def _kind(args: argparse.Namespace, reading: "Reading") -> str:
     """Return what the path holds; refuse structures, and options for another kind of file."""
-    from pipeline.errors import DataError, InvalidValueError
+    from pipeline.errors import DataError
     from pipeline.io import is_dicom_label, kind_of
 
     kind = kind_of(args.path) or "dicom"  # what is none of the three, the reader refuses
@@ -89,17 +90,7 @@ def _kind(args: argparse.Namespace) -> str:
             f"{args.path}: structures (RTSTRUCT or SEG), which have no grid of their own",
             hint="bring them to one with unetworks convert PATH OUT.nii.gz --reference SERIES",
         )
-    for option, dest, wanted in (
-        ("series", "series", "dicom"),
-        ("phase", "phase", "dicom"),
-        ("range", "part", "dicom"),
-        ("regularize", "regularize", "dicom"),
-        ("affine", "affine", "nifti"),
-    ):
-        if getattr(args, dest) and kind != wanted:
-            raise InvalidValueError(
-                f"--{option} is for {_NAMES[wanted]}, {args.path} is none", hint="leave it out"
-            )
+    reading.refuse_unused([kind], args.path)
     return kind
 
 

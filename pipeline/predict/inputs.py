@@ -3,22 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
-from pipeline.errors import DataError, InvalidValueError, UnknownNameError
+from pipeline.errors import DataError, UnknownNameError
 from pipeline.io import Reading, kind_of
 from pipeline.manifests import load_manifest
 
 SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm")
 PARTS = ("train", "val", "test")
-OPTIONS: Final = {
-    "series": "dicom",
-    "phase": "dicom",
-    "part": "dicom",
-    "regularize": "dicom",
-    "affine": "nifti",
-}
-"""Choices of reading, and the kind of file that they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +63,7 @@ def find_cases(
     if not path.exists():
         raise DataError(f"{given} does not exist", hint="give a scan, a folder or a manifest")
     if kind_of(path) is not None:
-        _refuse_unused(placed, [path])
+        placed.refuse_unused([kind_of(path)], given)
         return [InputCase(case_name(path), (path,), path.name, placed.series, placed)]
     if path.is_file():
         raise DataError(f"{given} is no scan and no picture", hint="give NIfTI, DICOM, PNG or JPEG")
@@ -82,23 +73,11 @@ def find_cases(
         raise DataError(
             f"{given} holds no scan and no picture", hint="give a folder whose children are cases"
         )
-    _refuse_unused(placed, found)
+    placed.refuse_unused([kind_of(p) for p in found], given)
     return [
         InputCase(name, (p,), p.relative_to(path).as_posix(), placed.series, placed)
         for name, p in zip(unique_names(found), found, strict=True)
     ]
-
-
-def _refuse_unused(reading: Reading, paths: Sequence[Path]) -> None:
-    """Refuse a choice that none of the files could follow."""
-    kinds = {kind_of(path) for path in paths}
-    for name, kind in OPTIONS.items():
-        if getattr(reading, name) and kind not in kinds:
-            option = "range" if name == "part" else name
-            word = "DICOM" if kind == "dicom" else "NIfTI"
-            raise InvalidValueError(
-                f"--{option} is for {word}, and INPUT holds none", hint="leave it out"
-            )
 
 
 def case_name(path: Path) -> str:

@@ -211,3 +211,14 @@ def test_neither_torch_nor_monai_is_imported(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert page.is_file()
+
+
+def test_a_page_of_a_picture_is_chosen_by_its_number(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "stack.tif"
+    pages = [Image.fromarray(np.full((6, 8), value, np.uint8)) for value in (40, 90)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    assert main(["inspect", str(path)]) == 2
+    assert "name one with --series N" in capsys.readouterr().err
+    assert main(["inspect", str(path), "--series", "2"]) == 0
+    out = capsys.readouterr().out
+    assert ["90", "48"] in [line.split() for line in out.splitlines()]

@@ -49,9 +49,15 @@ def test_choices_of_reading_reach_each_case_of_their_kind(tmp_path: Path) -> Non
         assert case.reading == replace(chosen, unplaced=False), "no place is a refusal"
 
 
+def test_the_page_of_a_picture_is_its_series(tmp_path: Path) -> None:
+    (case,) = find_cases(picture(tmp_path / "a.png"), reading=Reading(series=2))
+    assert case.series == 2
+
+
 @pytest.mark.parametrize(
     ("name", "reading", "said"),
     [
+        ("b.nii.gz", Reading(series=2), "--series is for DICOM and pictures"),
         ("b.nii.gz", Reading(part=2), "--range is for DICOM"),
         ("b.nii.gz", Reading(regularize=True), "--regularize is for DICOM"),
         ("a", Reading(affine="qform"), "--affine is for NIfTI"),
