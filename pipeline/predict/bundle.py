@@ -15,7 +15,7 @@ from pipeline.errors import DataError
 from pipeline.planning.intensities import network_channels
 from pipeline.predict.inputs import InputCase, find_cases
 from pipeline.predict.model import Model
-from pipeline.predict.outputs import case_record, write_json, write_mask
+from pipeline.predict.outputs import Files, case_record, write_mask
 from pipeline.predict.peak import peak_gib
 from pipeline.predict.postprocess import mend, read_steps
 from pipeline.predict.segment import Segmented, refuse_other_input
@@ -95,10 +95,11 @@ class MaskWriter:
         steps = read_steps(self.plan.get("postprocess"), list(model.classes))
         result = Segmented(mend(mask, model.classes, steps, affine), affine)
         path = self.folder / f"{case['case']}{'.png' if picture else '.nii.gz'}"
-        write_mask(path, result, model)
+        files = Files(path)
+        files.refuse_others()
         source = InputCase(case["case"], (), case["shown"])
-        record = case_record(source, path, result, [model], peak_gib(), steps)
-        write_json(self.folder / f"{case['case']}.json", record)
+        with files.claimed(case_record(source, path, result, [model], peak_gib(), steps)):
+            write_mask(path, result, model)
         self.masks.append(path)
 
 

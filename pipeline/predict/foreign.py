@@ -20,7 +20,7 @@ from pipeline.errors import DataError, InvalidValueError
 from pipeline.io import Reading, write_nifti
 from pipeline.predict.inputs import find_cases
 from pipeline.predict.options import SegmentOptions
-from pipeline.predict.outputs import Files, mask_paths, write_json
+from pipeline.predict.outputs import Files, mask_paths
 from pipeline.predict.run import Options, Outcome
 from pipeline.progress import progress
 from pipeline.transforms.grid import restore_grid
@@ -56,15 +56,16 @@ def predict_foreign(
     model = open_foreign(Path(given[0]), device)
     cases = find_cases(input, cases=chosen.cases, dataset_dir=chosen.dataset_dir, fold=chosen.fold)
     paths = mask_paths(output, cases, pictures=False)
+    for path in paths:
+        Files(path).refuse_others()
     outcome = Outcome()
     for case, path in progress(
         list(zip(cases, paths, strict=True)), "predicting", quiet=chosen.quiet
     ):
         mask, affine = _segment(model, [str(p) for p in case.images], device)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_nifti(path, mask, affine)
         record = {"case": case.id, "input": case.shown, "mask": path.name, "trusted": True}
-        write_json(Files(path).record, record)
+        with Files(path).claimed(record):
+            write_nifti(path, mask, affine)
         outcome.masks.append(path)
     return outcome
 

@@ -1,7 +1,8 @@
 """What a prediction writes of a case: the mask, probabilities, `CASE.json`; each whole or not."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from glob import escape
 from pathlib import Path
@@ -42,6 +43,39 @@ class Files:
     def probabilities(self) -> Path:
         """The named classes' probabilities."""
         return self.mask.with_name(f"{self.stem}_prob.nii.gz")
+
+    def refuse_others(self) -> None:
+        """Refuse to replace a file that no prediction wrote: a scan, or a mask drawn by hand.
+
+        The record of a prediction is written before its mask, and tells.
+
+        Raises:
+            InvalidValueError: There is one.
+        """
+        there = [f for f in (self.mask, self.record, self.probabilities) if f.exists()]
+        if there and not self._predicted():
+            raise InvalidValueError(
+                f"{there[0]} is there already, and no prediction wrote it",
+                hint="name another output",
+            )
+
+    @contextmanager
+    def claimed(self, record: Mapping[str, Any]) -> Iterator[None]:
+        """Write the record, which says whose the mask is; remove it if there comes none."""
+        write_json(self.record, record)
+        try:
+            yield
+        finally:
+            if not self.mask.exists():
+                self.record.unlink(missing_ok=True)
+
+    def _predicted(self) -> bool:
+        """Whether the record says that a prediction wrote the mask."""
+        try:
+            record = json.loads(self.record.read_text())
+        except (OSError, ValueError):
+            return False
+        return isinstance(record, dict) and record.get("mask") == self.mask.name
 
     def remove_drafts(self) -> None:
         """Remove what a killed process was about to write under these names."""

@@ -155,11 +155,14 @@ class Predictor(ExitStack):
             result.seconds["postprocess"] = round(time.perf_counter() - began, 4)
             began = time.perf_counter()
         task.files.remove_drafts()
-        write_probabilities(task.files.probabilities, result)
-        write_mask(task.mask, result, self.models[0])
+        with task.files.claimed(self._record(task, result)):
+            write_probabilities(task.files.probabilities, result)
+            write_mask(task.mask, result, self.models[0])
         result.seconds["write"] = round(time.perf_counter() - began, 4)
-        record = case_record(task.case, task.mask, result, self.models, peak_gib(), self.steps)
-        write_json(task.files.record, record)
+        write_json(task.files.record, self._record(task, result))
+
+    def _record(self, task: Task, result: Segmented) -> dict[str, Any]:
+        return case_record(task.case, task.mask, result, self.models, peak_gib(), self.steps)
 
     def outputs(self, task: Task) -> list[Path]:
         """The files that a finished case has."""

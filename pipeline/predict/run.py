@@ -96,7 +96,8 @@ def predict(
         options: How.
 
     Raises:
-        PipelineError: A bundle or INPUT that can't be used, or the only case.
+        PipelineError: A bundle or INPUT that can't be used, files of another origin where the
+            masks would go, or the only case.
     """
     chosen = options or Options()
     given = [bundles] if isinstance(bundles, str | Path) else list(bundles)
@@ -110,12 +111,16 @@ def predict(
         tasks = _tasks(input, output, chosen, predictor)
         wanted = {task.case.id: predictor.wanted(task) for task in tasks}
         folder = None if Path(output) == tasks[0].mask else Path(output)
-        lines = {} if folder is None or chosen.again else read_ledger(folder)
+        lines = {} if folder is None else read_ledger(folder)
         missing = [
             task
             for task in tasks
-            if not is_done(lines.get(task.case.id), wanted[task.case.id], predictor.outputs(task))
+            if chosen.again
+            or not is_done(lines.get(task.case.id), wanted[task.case.id], predictor.outputs(task))
         ]
+        for task in missing:
+            if lines.get(task.case.id, {}).get("state") != "done":
+                task.files.refuse_others()
         outcome = Outcome(kept=len(tasks) - len(missing))
         failed: dict[str, PipelineError] = {}
         found = _predicted(predictor, missing, len(tasks), chosen)

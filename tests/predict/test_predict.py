@@ -288,6 +288,38 @@ def cohort(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.json", "scan_prob.nii.gz"])
+@pytest.mark.parametrize("again", [True, False])
+def test_a_file_that_no_prediction_wrote_is_never_replaced(
+    run: Path, scan: Path, tmp_path: Path, name: str, again: bool
+) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / name).write_text('{"drawn": "by hand"}')
+    with pytest.raises(InvalidValueError, match=f"{name} is there already"):
+        predict(run, scan, tmp_path / "masks", Options(again=again))
+    assert [p.name for p in (tmp_path / "masks").iterdir()] == [name]
+    assert (tmp_path / "masks" / name).read_text() == '{"drawn": "by hand"}'
+
+
+def test_scans_are_not_replaced_by_their_masks(run: Path, scan: Path) -> None:
+    before = scan.read_bytes()
+    for output in (scan.parent, scan):
+        with pytest.raises(InvalidValueError, match=r"scan\.nii\.gz is there already"):
+            predict(run, scan, output)
+    assert scan.read_bytes() == before
+
+
+def test_a_prediction_replaces_its_own_masks(run: Path, scan: Path, tmp_path: Path) -> None:
+    """Also what was killed between record and mask, or before its line in the ledger."""
+    predict(run, scan, tmp_path / "out")
+    (tmp_path / "out" / "ledger.jsonl").unlink()
+    assert predict(run, scan, tmp_path / "out").kept == 0
+    (tmp_path / "out" / "scan.nii.gz").unlink()
+    assert predict(run, scan, tmp_path / "out", Options(again=True)).failed == []
+    predict(run, scan, tmp_path / "one.nii.gz")
+    predict(run, scan, tmp_path / "one.nii.gz")
+
+
 def test_a_case_that_fails_is_told_and_the_others_go_on(
     run: Path, cohort: Path, tmp_path: Path
 ) -> None:
