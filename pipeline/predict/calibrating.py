@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.calibration import affordable, cached_path, distinct, write_calibration
-from pipeline.errors import DataError
+from pipeline.errors import DataError, InvalidValueError
 from pipeline.predict.inputs import InputCase, find_cases
 from pipeline.predict.model import Model
 from pipeline.progress import progress
@@ -33,7 +33,7 @@ def calibration_of(model: Model, manifest: str, *, quiet: bool = False) -> list[
     """
     try:
         cases = find_cases(manifest, cases="train")
-    except DataError:
+    except (DataError, InvalidValueError):  # no training cases, or no split that tells them
         cases = find_cases(manifest, cases="all")
     shape = (model.network.in_channels, *model.plan["patch"])
     number = affordable(NUMBER, shape)

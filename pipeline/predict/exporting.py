@@ -1,5 +1,7 @@
 """A trained model as one file for other programs, with a JSON that says how to feed it."""
 
+import errno
+import json
 import os
 import shutil
 import tempfile
@@ -19,7 +21,7 @@ from pipeline.engines.onnx import write_onnx
 from pipeline.engines.reading import reader_of
 from pipeline.engines.subject import Subject
 from pipeline.engines.trial import Agreement, Reference, agreement_of, labels_of
-from pipeline.errors import InvalidValueError
+from pipeline.errors import InvalidValueError, ResourceError
 from pipeline.io import atomic_path
 from pipeline.predict.calibrating import calibration_of
 from pipeline.predict.model import Model, open_model
@@ -82,6 +84,8 @@ def export_bundle(
         ResourceError: A package is missing, or the disk is full.
     """
     target = target_of(out, form)
+    description = target.with_suffix(".json")
+    _refuse_others(description)
     refuse_precision(form, precision, calibrate)
     require_packages(form, *NEEDED[form])
     model = open_model(bundle, torch.device("cpu"))
@@ -92,7 +96,14 @@ def export_bundle(
     subject = Subject(model.network, model.digest, patch, calibration=windows)
     with tempfile.TemporaryDirectory(prefix="unetworks-") as folder:
         draft = Path(folder) / target.name
-        write(subject, draft, form, precision)
+        try:
+            write(subject, draft, form, precision)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise ResourceError(
+                f"{folder}: no space left on the disk", hint="free some, or set TMPDIR"
+            ) from error
         difference, agreement = compared(subject, draft, form, model.facts["head"])
         if precision == "fp32" and not difference <= TOLERANCES[form]:
             raise ConversionError(
@@ -100,7 +111,6 @@ def export_bundle(
                 hint="use another format",
             )
         files = _moved(Path(folder), target)
-    description = target.with_suffix(".json")
     content = described(model, subject, target.name, precision)
     content["compared_with_torch"] = {
         "largest_difference": difference,
@@ -109,6 +119,20 @@ def export_bundle(
     }
     write_json(description, content)
     return Exported((*files, description), difference, agreement)
+
+
+def _refuse_others(description: Path) -> None:
+    """Refuse to replace a JSON that is no description, such as a run's own `model.json`."""
+    if not description.exists():
+        return
+    try:
+        described_before = "weights_sha256" in json.loads(description.read_text())
+    except (OSError, ValueError, TypeError):
+        described_before = False
+    if not described_before:
+        raise InvalidValueError(
+            f"{description} is there already, and no export wrote it", hint="give another OUT"
+        )
 
 
 def refuse_precision(form: str, precision: str, calibrate: str | None) -> None:

@@ -178,3 +178,14 @@ def test_a_file_that_computes_something_else_is_not_left_behind(
     line = refusal([str(trained.run), str(tmp_path / "out"), "--format", "torch"], capsys)
     assert "torch computes other logits than torch" in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("there", ['{"format": 1, "weights": {}}', "no JSON"])
+def test_a_json_that_no_export_wrote_is_not_replaced(
+    trained: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str
+) -> None:
+    """Into the folder of the weights, where `model.json` is the run's own."""
+    (tmp_path / "model.json").write_text(there)
+    line = refusal([str(trained.run), str(tmp_path), "--format", "onnx"], capsys)
+    assert "model.json is there already, and no export wrote it" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
