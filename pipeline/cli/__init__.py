@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -66,12 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((w for w in words if not w.startswith("-")), None)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
+    code = 0
     try:
         if command is not None and command not in COMMANDS:
             near = get_close_matches(command, COMMANDS, n=1) or ["--help"]
             raise UnknownNameError(f"no command {command!r}", hint=f"try unetworks {near[0]}")
         args = build_parser(command).parse_args(words)
-        code: int = importlib.import_module(f"pipeline.cli.{args.command}").run(args)
+        code = importlib.import_module(f"pipeline.cli.{args.command}").run(args)
         sys.stdout.flush()  # a closed pipe shows here rather than at the interpreter's end
     except PipelineError as error:
         print(f"error: {error.line()}", file=sys.stderr)
@@ -81,8 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 143 if type(error).__name__ == "Terminated" else 130
     except BrokenPipeError:  # the reader of a pipe has gone, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception:
+    except Exception as error:
+        if (found := _refusal(error)) is not None:
+            print(f"error: {found.line()}", file=sys.stderr)
+            return 2
         traceback.print_exc()
         print(
             f"a bug of unetworks; please report it with the output of unetworks info: {REPORT}",
@@ -90,3 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     return code
+
+
+def _refusal(error: Exception) -> PipelineError | None:
+    """What MONAI's transforms have wrapped, if it is ours."""
+    from pipeline.bundles.guard import refusal
+
+    return refusal(error)

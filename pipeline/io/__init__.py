@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.io.atomic import atomic_path
+from pipeline.io.atomic import atomic_path, left_drafts
 from pipeline.io.grid import corner_distance, to_grid
 from pipeline.io.kinds import is_same_file, kind_of
 from pipeline.io.nifti_write import write_nifti
@@ -41,6 +41,7 @@ __all__ = [
     "is_dicom_label",
     "is_same_file",
     "kind_of",
+    "left_drafts",
     "patient_of",
     "read_dicom_label",
     "read_header",

@@ -2,14 +2,16 @@
 
 import errno
 import os
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
+from itertools import count
 from pathlib import Path
 
 from pipeline.errors import DataError, ResourceError
 
 _END = 64  # characters of the name: a long one must not become too long by ours
+_numbers = count()
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
@@ -29,14 +31,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         DataError: The folder or the file cannot be written.
     """
     target = Path(path)
-    draft = target.with_name(f".{uuid.uuid4().hex[:8]}.{target.name[-_END:]}")
+    draft = target.with_name(f".{os.getpid():06x}{next(_numbers) % 256:02x}.{_end_of(target)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         os.replace(draft, target)
     except OSError as error:
         # only faults of the very file: what else failed inside the block is not ours to name
-        ours = error.filename is None or Path(error.filename) in (draft, target, target.parent)
+        ours = error.filename is None or Path(error.filename) in (draft, target, *target.parents)
         if error.errno in _FULL:
             raise ResourceError(
                 f"{path}: no space left on the disk", hint="free some space and run it again"
@@ -49,3 +51,26 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if os.path.lexists(draft):
             draft.unlink()
+
+
+def left_drafts(path: Path) -> Iterator[Path]:
+    """Yield the temporary files that killed processes of this machine have left beside `path`."""
+    for draft in path.parent.glob(f".????????.{escape(_end_of(path))}"):
+        with suppress(ValueError):
+            if not _lives(int(draft.name[1:7], 16)):
+                yield draft
+
+
+def _end_of(target: Path) -> str:
+    return target.name[-_END:]
+
+
+def _lives(process: int) -> bool:
+    """Whether another process, or this one, has the number."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -67,6 +67,16 @@ def test_a_command_ends_with_its_code_and_at_most_one_line(
     assert capsys.readouterr() == ("", err)
 
 
+def test_a_refusal_that_monai_wrapped_is_one_line(
+    command: Callable[..., None], capsys: Capture
+) -> None:
+    error = RuntimeError("applying transform <ReadVolumed>")
+    error.__cause__ = DataError("a.nii.gz is cut", hint="copy it again")
+    command(error)
+    assert main(["info"]) == 2
+    assert capsys.readouterr().err == f"error: {error.__cause__.line()}\n"
+
+
 def test_a_bug_keeps_its_traceback_and_says_where_to_report_it(
     command: Callable[..., None], capsys: Capture
 ) -> None:

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, ResourceError
-from pipeline.io import atomic_path, kind_of, read_header, read_image, read_label, write_nifti
+from pipeline.io import (
+    atomic_path,
+    kind_of,
+    left_drafts,
+    read_header,
+    read_image,
+    read_label,
+    write_nifti,
+)
 
 
 def test_reading_starts_without_torch_and_without_its_own_heavy_parts() -> None:
@@ -101,3 +109,14 @@ def test_a_folder_that_is_a_file_is_the_users_to_mend(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"), atomic_path(tmp_path / "file/a.txt"):
         pass
+
+
+def test_only_drafts_of_processes_that_have_ended_are_left_ones(tmp_path: Path) -> None:
+    name = "a" * 80 + ".nii.gz"
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    with atomic_path(tmp_path / name) as alive:
+        alive.touch()
+        left = alive.with_name(f".{ended.pid:06x}00{alive.name[9:]}")
+        left.touch()
+        assert list(left_drafts(tmp_path / name)) == [left]
