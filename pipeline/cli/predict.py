@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from pipeline.cli.reading import add_reading, reading_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.predict import Options, SegmentOptions
 
+NAMED = 5  # cases in a line of warnings
 TRUST = (
     "open a bundle of another origin: its configs are executed, so do this only with one whose "
     "origin you know"
@@ -134,6 +137,8 @@ def run(args: argparse.Namespace) -> int:
         outcome = chosen(args.bundles, args.input, args.output, options_of(args))
     if outcome.kept and not args.quiet:
         print(f"{outcome.kept} done before; --again predicts them anew", file=sys.stderr)
+    for line in _grouped(outcome.warnings):
+        print(f"warning: {line}", file=sys.stderr)
     for case, reason in outcome.failed:
         print(f"error: {case}: {reason}", file=sys.stderr)
     for mask in outcome.masks[:10]:
@@ -141,6 +146,18 @@ def run(args: argparse.Namespace) -> int:
     if len(outcome.masks) > 10:
         print(f"... {len(outcome.masks)} masks in {args.output}")
     return 2 if outcome.failed else 0
+
+
+def _grouped(warnings: "Sequence[tuple[str, str]]") -> list[str]:
+    """A line for each thing that was unusual, with the cases: those of a cohort are much alike."""
+    cases: dict[str, list[str]] = {}
+    for case, text in warnings:
+        cases.setdefault(text, []).append(case)
+    return [
+        f"{', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' * (len(names) > NAMED)}: "
+        f"{text}"
+        for text, names in cases.items()
+    ]
 
 
 def options_of(args: argparse.Namespace) -> "Options":

@@ -40,6 +40,11 @@ def canonical_modality(name: str, path: Path) -> str:
     return _SPELLINGS[key]
 
 
+def usual_spelling(name: str) -> str:
+    """The planner's spelling of what a file says of its modality; a strange word stays."""
+    return _SPELLINGS.get(name.strip().lower(), name)
+
+
 def guess_modality(images: Sequence[tuple[Path, str | None]], notes: list[str]) -> str:
     """The modality of images of one channel: from headers, else names, else values.
 

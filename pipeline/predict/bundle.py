@@ -93,12 +93,12 @@ class MaskWriter:
         mask = to_integers(classes, self.facts["values"], self.facts["head"])
         affine = None if picture else np.asarray(meta["original_affine"], dtype=np.float64)
         steps = read_steps(self.plan.get("postprocess"), list(model.classes))
-        result = Segmented(mend(mask, model.classes, steps, affine), affine)
+        result = Segmented(mend(mask, model.classes, steps, affine), affine, peak_gib=peak_gib())
         path = self.folder / f"{case['case']}{'.png' if picture else '.nii.gz'}"
         files = Files(path)
         files.refuse_others()
         source = InputCase(case["case"], (), case["shown"])
-        with files.claimed(case_record(source, path, result, [model], peak_gib(), steps)):
+        with files.claimed(case_record(source, path, result, [model], steps)):
             write_mask(path, result, model)
         self.masks.append(path)
 

@@ -67,8 +67,13 @@ def find_cases(
         return [InputCase(case_name(path), (path,), path.name, placed.series, placed)]
     if path.is_file():
         raise DataError(f"{given} is no scan and no picture", hint="give NIfTI, DICOM, PNG or JPEG")
-    children = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
-    found = [p for p in children if kind_of(p) is not None]
+    try:
+        children = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
+    except OSError as error:
+        raise DataError(
+            f"{given} cannot be read ({error.strerror})", hint="check its permissions"
+        ) from error
+    found = [p for p in children if kind_of(p) is not None and not _is_second_file(p)]
     if not found:
         raise DataError(
             f"{given} holds no scan and no picture", hint="give a folder whose children are cases"
@@ -78,6 +83,16 @@ def find_cases(
         InputCase(name, (p,), p.relative_to(path).as_posix(), placed.series, placed)
         for name, p in zip(unique_names(found), found, strict=True)
     ]
+
+
+def _is_second_file(path: Path) -> bool:
+    """Whether it holds the voxels of an Analyze pair, whose header names the case."""
+    name = path.name
+    for voxels, header in ((".img", ".hdr"), (".img.gz", ".hdr.gz")):
+        if name.lower().endswith(voxels):
+            stem = name[: -len(voxels)]
+            return any((path.parent / f"{stem}{h}").is_file() for h in (header, header.upper()))
+    return False
 
 
 def case_name(path: Path) -> str:
@@ -122,8 +137,7 @@ def _manifest_cases(
     if cases not in (*PARTS, "all"):
         raise UnknownNameError(f"cases is {cases!r}", hint="use train, val, test or all")
     manifest = load_manifest(name, dataset_dir)
-    parts = PARTS if cases == "all" else (cases,)
-    found = [case for part in parts for case in manifest.part(part, fold)]  # type: ignore[arg-type]
+    found = list(manifest.cases) if cases == "all" else manifest.part(cases, fold)  # type: ignore[arg-type]
     if not found:
         raise DataError(f"{manifest.name} has no {cases} case", hint="choose others with --cases")
     return [InputCase(c.id, c.images, c.id, c.series, reading) for c in found]

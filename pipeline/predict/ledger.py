@@ -11,6 +11,7 @@ from pipeline.errors import DataError, ResourceError
 from pipeline.predict.inputs import InputCase
 
 NAME: Final = "ledger.jsonl"
+PAIR: Final = (".hdr", ".img", ".hdr.gz", ".img.gz")  # of Analyze and NIfTI-1
 Line = Mapping[str, Any]
 
 
@@ -79,11 +80,24 @@ def source_of(case: InputCase) -> str:
     """Return a short hash of size and time of a case's files: another scan is another case."""
     facts = []
     for image in case.images:
-        files = sorted(p for p in image.rglob("*") if p.is_file()) if image.is_dir() else [image]
-        for file in files:
+        for file in _files_of(image):
             try:
                 stat = file.stat()
             except OSError:  # reading it will say more
                 continue
             facts.append((stat.st_size, stat.st_mtime_ns))
     return fingerprint(facts)
+
+
+def _files_of(image: Path) -> list[Path]:
+    """The files that an image's voxels come from."""
+    if image.name.upper() == "DICOMDIR":
+        image = image.parent
+    if image.is_dir():
+        return sorted(p for p in image.rglob("*") if p.is_file())
+    for suffix in PAIR:
+        if image.name.lower().endswith(suffix):
+            stem = image.name[: -len(suffix)]
+            both = (image.with_name(stem + other) for other in PAIR)
+            return [image, *(file for file in both if file.is_file() and file != image)]
+    return [image]

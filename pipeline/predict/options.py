@@ -1,6 +1,7 @@
 """How one case is to be predicted: all that `unetworks predict` lets a user choose about it."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from pipeline.errors import InvalidValueError, UnknownNameError
@@ -52,7 +53,7 @@ class SegmentOptions:
         """Refuse what no case could be predicted with."""
         if self.overlap is not None and not 0 <= self.overlap < 1:
             raise InvalidValueError(f"overlap is {self.overlap}", hint="give 0 to 0.9")
-        if self.max_ram_gib is not None and not self.max_ram_gib > 0:
+        if self.max_ram_gib is not None and not 0 < self.max_ram_gib < inf:
             raise InvalidValueError(
                 f"the memory limit is {self.max_ram_gib} GiB", hint="give 1 or more"
             )

@@ -4,20 +4,22 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from glob import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.bundles.export import versions
 from pipeline.bundles.record import INTENDED_USE
+from pipeline.bundles.weights import sha256
 from pipeline.errors import InvalidValueError
-from pipeline.io import atomic_path, write_nifti, write_picture
+from pipeline.io import atomic_path, left_drafts, write_nifti, write_picture
 from pipeline.predict.inputs import InputCase
 from pipeline.predict.model import Model
 from pipeline.predict.postprocess import Mending
 from pipeline.predict.segment import Segmented
+from pipeline.settings import cache_dir
 
 FILES = (".nii.gz", ".nii", ".png")
 
@@ -45,7 +47,7 @@ class Files:
         return self.mask.with_name(f"{self.stem}_prob.nii.gz")
 
     def refuse_others(self) -> None:
-        """Refuse to replace a file that no prediction wrote: a scan, or a mask drawn by hand.
+        """Refuse to replace a file that no prediction wrote: a scan, or a mask edited by hand.
 
         The record of a prediction is written before its mask, and tells.
 
@@ -55,9 +57,13 @@ class Files:
         there = [f for f in (self.mask, self.record, self.probabilities) if f.exists()]
         if there and not self._predicted():
             raise InvalidValueError(
-                f"{there[0]} is there already, and no prediction wrote it",
+                f"{there[0]} is there already, and no prediction wrote it as it is",
                 hint="name another output",
             )
+
+    def mask_sha256(self) -> dict[str, str]:
+        """What the record says of the mask, so that one changed by hand is known."""
+        return {"mask_sha256": sha256(self.mask)}
 
     @contextmanager
     def claimed(self, record: Mapping[str, Any]) -> Iterator[None]:
@@ -70,17 +76,20 @@ class Files:
                 self.record.unlink(missing_ok=True)
 
     def _predicted(self) -> bool:
-        """Whether the record says that a prediction wrote the mask."""
+        """Whether the record says that a prediction wrote the mask, as it is."""
         try:
             record = json.loads(self.record.read_text())
         except (OSError, ValueError):
             return False
-        return isinstance(record, dict) and record.get("mask") == self.mask.name
+        if not isinstance(record, dict) or record.get("mask") != self.mask.name:
+            return False
+        wanted = record.get("mask_sha256")  # missing while the mask is being written
+        return wanted is None or not self.mask.is_file() or sha256(self.mask) == wanted
 
     def remove_drafts(self) -> None:
         """Remove what a killed process was about to write under these names."""
         for target in (self.mask, self.record, self.probabilities):
-            for draft in self.mask.parent.glob(f".????????.{escape(target.name)}"):
+            for draft in left_drafts(target):
                 draft.unlink(missing_ok=True)
 
 
@@ -107,23 +116,40 @@ def mask_paths(output: str | Path, cases: Sequence[InputCase], *, pictures: bool
 
 def write_mask(path: Path, result: Segmented, model: Model) -> None:
     """Write a mask: NIfTI on the source's grid, or PNG (0 and 255 where there is one class)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if result.affine is not None:
         write_nifti(path, result.mask, result.affine)
         return
     mask = result.mask
-    if mask.ndim == 3:  # regions of a picture: one file each has no place in one PNG
-        mask = np.where(mask.any(-1), mask.argmax(-1) + 1, 0).astype(np.uint8)
+    if mask.ndim == 3:
+        mask = of_regions(mask, list(model.classes.values()))
     if len(model.classes) == 1:
         mask = np.where(mask > 0, 255, 0).astype(np.uint8)
     write_picture(path, mask)
+
+
+def of_regions(
+    regions: NDArray[np.uint8], groups: Sequence[Sequence[int]]
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the integers `(*S)` of regions `(*S, R)` that overlap: one picture holds no more.
+
+    A region is a group of integers; a pixel gets the one that lies in exactly its regions, or in
+    most of them where the network has drawn what no integer means.
+    """
+    integers = [*sorted({value for group in groups for value in group}), 0]
+    table = np.array([[value in group for group in groups] for value in integers])
+    patterns, which = np.unique(
+        regions.reshape(-1, len(groups)).astype(bool), axis=0, return_inverse=True
+    )
+    nearest = (patterns[:, None] != table).sum(-1).argmin(1)
+    dtype = np.uint8 if max(integers) <= 255 else np.uint16
+    found = np.array(integers, dtype)[nearest][which.reshape(-1)]
+    return found.reshape(regions.shape[:-1])  # type: ignore[no-any-return]
 
 
 def write_probabilities(path: Path, result: Segmented) -> None:
     """Write probabilities that were kept: uint8 with scl_slope 1/255, classes in the last axis."""
     if result.probabilities is None or result.affine is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_nifti(path, result.probabilities, result.affine, slope=1 / 255)
 
 
@@ -132,7 +158,6 @@ def case_record(
     mask: Path,
     result: Segmented,
     models: Sequence[Model],
-    peak_gib: float,
     steps: Mapping[str, Mending] | None = None,
 ) -> dict[str, Any]:
     """Return what `CASE.json` holds; no path above INPUT or OUTPUT, nothing of a patient.
@@ -142,7 +167,6 @@ def case_record(
         mask: Where its mask is.
         result: What led to it.
         models: That predicted it.
-        peak_gib: Memory that it took.
         steps: How the mask was mended.
     """
     model = models[0]
@@ -156,7 +180,7 @@ def case_record(
         **({"regions": {k: list(v) for k, v in model.classes.items()}} if _regions(model) else {}),
         "engine": ", ".join(dict.fromkeys(name for name, _ in engines)),
         "precision": ", ".join(dict.fromkeys(precision for _, precision in engines)),
-        "why": list(result.why),
+        "why": [line.replace(str(cache_dir()), "the cache") for line in result.why],
         "device": str(model.device),
         "plan": {k: v for k, v in model.plan.items() if k != "why"},
         "windows": result.windows,
@@ -165,7 +189,7 @@ def case_record(
         "postprocess": {name: asdict(mending) for name, mending in (steps or {}).items()},
         "counts": counts(result, model),
         "seconds": result.seconds,
-        "peak_memory_gib": round(peak_gib, 3),
+        "peak_memory_gib": round(result.peak_gib, 3),
         "warnings": result.warnings,
         "versions": versions(),
         "intended_use": INTENDED_USE,
@@ -191,6 +215,5 @@ def _regions(model: Model) -> bool:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON by one rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")

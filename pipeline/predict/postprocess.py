@@ -63,7 +63,8 @@ def read_steps(given: object, classes: Sequence[str]) -> dict[str, Mending]:
     """Return what is done to which class, by a JSON file or by its content; None: nothing.
 
     Args:
-        given: `{"liver": {"largest": true, "fill_holes": true, "minimum_mm3": 500}, "*": {}}`.
+        given: A path, or its content:
+            `{"liver": {"largest": true, "fill_holes": true, "minimum_mm3": 500}, "*": {}}`.
         classes: Those of the model.
 
     Raises:
@@ -73,7 +74,7 @@ def read_steps(given: object, classes: Sequence[str]) -> dict[str, Mending]:
     """
     if given is None:
         return {}
-    raw = _content(Path(given)) if isinstance(given, str | Path) else given
+    raw = _content(given) if isinstance(given, Path) else given
     if not isinstance(raw, Mapping):
         raise InvalidValueError("postprocess is no object", hint='give {"CLASS": {...}}')
     for name in raw:

@@ -23,6 +23,7 @@ from pipeline.inferers.layout import (
 )
 from pipeline.inferers.target import Target
 from pipeline.io import spacing_of
+from pipeline.manifests.modality import usual_spelling
 from pipeline.predict.inputs import InputCase
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
@@ -204,7 +205,7 @@ def refuse_other_input(
             f"{'volumes' if facts['dims'] == 3 else 'pictures'}",
             hint="use a model of the right kind",
         )
-    modality = str(meta.get("modality") or "")
+    modality = usual_spelling(str(meta.get("modality") or ""))  # DICOM calls PET PT
     if modality and not force and modality not in facts["modality"]:
         raise DataError(
             f"{case} is {modality}, the model was trained on {', '.join(facts['modality'])}",

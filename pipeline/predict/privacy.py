@@ -6,12 +6,12 @@ from typing import Final
 
 from pipeline.predict.inputs import InputCase
 
-UID: Final = re.compile(r"\b[0-2](?:\.\d+){3,}\b")
+UID: Final = re.compile(r"\b(?:[0-2](?:\.\d+){3,}|2\.25\.\d+)\b")
 
 
-def stored(reason: str, given: str | Path, case: InputCase) -> str:
-    """A refusal as it may be kept: no folder above INPUT, no UID."""
-    known = (Path(given), *case.images)
+def stored(reason: str, given: str | Path, case: InputCase, output: Path | None = None) -> str:
+    """A refusal as it may be kept: no folder above INPUT or OUTPUT, no UID."""
+    known = (Path(given), *case.images, *(() if output is None else (output,)))
     folders = {form.parent for p in known for form in (p, p.absolute(), p.resolve())}
     for folder in sorted(folders, key=lambda f: len(str(f)), reverse=True):
         if str(folder) not in (".", folder.anchor):

@@ -1,5 +1,7 @@
 """One case from its files to its mask and record: what every process of a cohort does."""
 
+import errno
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -76,7 +78,8 @@ class Recipe:
         models = [open_model(bundle, device) for bundle in self.bundles]
         _refuse_other_labels(models)
         _refuse_other_names(self.how.probabilities, models[0])
-        given = self.postprocess or models[0].plan.get("postprocess")
+        given = Path(self.postprocess) if isinstance(self.postprocess, str) else self.postprocess
+        given = given or models[0].plan.get("postprocess")
         return Predictor(self, models, read_steps(given, list(models[0].classes)), tell)
 
 
@@ -114,6 +117,7 @@ class Predictor(ExitStack):
             how.overlap, how.mirror, how.level, how.probabilities, how.resample, how.body_box,
             how.engine, how.precision, how.agreement, how.force_modality,
             task.case.series, task.case.reading, sorted(self.steps.items()),
+            [json.dumps([dict(m.facts), dict(m.plan)], sort_keys=True) for m in self.models],
         )  # fmt: skip
         return {
             "sha256": [model.digest for model in self.models],
@@ -145,6 +149,7 @@ class Predictor(ExitStack):
             how = replace(how, max_ram_gib=how.max_ram_gib - held / 2**30)
         result = segment(task.case, self.models, how, image=image, engines=self.engines)
         result.seconds["read"] = round(result.seconds.get("read", 0.0) + seconds, 4)
+        result.peak_gib = peak_gib()  # before the next case begins to count
         return result
 
     def write(self, task: Task, result: Segmented) -> None:
@@ -158,11 +163,16 @@ class Predictor(ExitStack):
         with task.files.claimed(self._record(task, result)):
             write_probabilities(task.files.probabilities, result)
             write_mask(task.mask, result, self.models[0])
+        if result.probabilities is None:  # those of another call would not be this mask's
+            task.files.probabilities.unlink(missing_ok=True)
         result.seconds["write"] = round(time.perf_counter() - began, 4)
-        write_json(task.files.record, self._record(task, result))
+        write_json(task.files.record, self._record(task, result) | task.files.mask_sha256())
 
     def _record(self, task: Task, result: Segmented) -> dict[str, Any]:
-        return case_record(task.case, task.mask, result, self.models, peak_gib(), self.steps)
+        record = case_record(task.case, task.mask, result, self.models, self.steps)
+        if result.probabilities is not None:
+            record["probabilities"] = list(self.recipe.how.probabilities or self.models[0].classes)
+        return record
 
     def outputs(self, task: Task) -> list[Path]:
         """The files that a finished case has."""
@@ -171,9 +181,10 @@ class Predictor(ExitStack):
 
 
 def done_line(task: Task, result: Segmented, began: float) -> dict[str, Any]:
-    """The ledger's line of a case that worked."""
+    """The ledger's line of a case that worked; `warnings` are for the caller, and not kept."""
     names = dict.fromkeys(f"{name} {precision}" for name, precision in result.engines)
-    return {**_line(task, "done", began), "engine": ", ".join(names)}
+    line = _line(task, "done", began, result.peak_gib)
+    return {**line, "engine": ", ".join(names), "warnings": result.warnings}
 
 
 def failed_line(task: Task, error: BaseException, began: float) -> dict[str, Any]:
@@ -183,8 +194,9 @@ def failed_line(task: Task, error: BaseException, began: float) -> dict[str, Any
         BaseException: It is a bug of ours.
     """
     found = found_refusal(task, error)
-    line = {**_line(task, "failed", began), "engine": ""}
-    return {**line, "error": stored(found.line(), task.given, task.case), "raised": found}
+    line = {**_line(task, "failed", began, peak_gib()), "engine": ""}
+    reason = stored(found.line(), task.given, task.case, task.mask)
+    return {**line, "error": reason, "raised": found}
 
 
 def found_refusal(task: Task, error: BaseException) -> PipelineError:
@@ -204,17 +216,24 @@ def found_refusal(task: Task, error: BaseException) -> PipelineError:
 
 def is_exhausted(error: BaseException) -> bool:
     """Whether memory, a GPU's or the machine's, was too small."""
-    if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _EXHAUSTED)
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:  # MONAI's transforms wrap what they raise
+        seen.add(id(cause))
+        if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+            return True
+        if isinstance(cause, RuntimeError) and any(word in str(cause) for word in _EXHAUSTED):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
-def _line(task: Task, state: str, began: float) -> dict[str, Any]:
+def _line(task: Task, state: str, began: float, peak: float) -> dict[str, Any]:
     return {
         "case": task.case.id,
         "state": state,
         "seconds": round(time.perf_counter() - began, 3),
-        "peak_memory_gib": round(peak_gib(), 3),
+        "peak_memory_gib": round(peak, 3),
     }
 
 
@@ -235,9 +254,10 @@ def _refuse_other_labels(models: Sequence[Model]) -> None:
     """Refuse an ensemble of models with different labels."""
     first = models[0]
     for other in models[1:]:
-        if other.classes != first.classes or other.facts["head"] != first.facts["head"]:
+        same = list(other.classes.items()) == list(first.classes.items())  # channels' order, too
+        if not same or other.facts["head"] != first.facts["head"]:
             raise DataError(
-                f"{first.name} and {other.name} have different labels: {list(first.classes)} and "
-                f"{list(other.classes)}",
-                hint="an ensemble needs the same labels",
+                f"{first.name} and {other.name} have different labels: {first.classes} and "
+                f"{other.classes}",
+                hint="an ensemble needs the same labels in the same order",
             )

@@ -1,5 +1,6 @@
 """Prediction of one case or of many: `unetworks predict` as a function."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,7 +8,13 @@ from typing import Any, Final
 
 import torch
 
-from pipeline.errors import InvalidValueError, PipelineError, ResourceError, UnknownNameError
+from pipeline.errors import (
+    DataError,
+    InvalidValueError,
+    PipelineError,
+    ResourceError,
+    UnknownNameError,
+)
 from pipeline.io import Reading
 from pipeline.predict.cohort import Line, predict_tasks
 from pipeline.predict.inputs import find_cases
@@ -70,11 +77,13 @@ class Outcome:
         masks: Of the cases that worked, now or before, in the cases' order.
         failed: Case and reason of the others.
         kept: How many were done before.
+        warnings: Case and what was unusual.
     """
 
     masks: list[Path] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     kept: int = 0
+    warnings: list[tuple[str, str]] = field(default_factory=list)
 
 
 def predict(
@@ -118,6 +127,8 @@ def predict(
             if chosen.again
             or not is_done(lines.get(task.case.id), wanted[task.case.id], predictor.outputs(task))
         ]
+        if missing:
+            _refuse_unwritable(folder or tasks[0].mask.parent)
         for task in missing:
             if lines.get(task.case.id, {}).get("state") != "done":
                 task.files.refuse_others()
@@ -126,6 +137,7 @@ def predict(
         found = _predicted(predictor, missing, len(tasks), chosen)
         for task, line in progress(found, "predicting", total=len(missing), quiet=chosen.quiet):
             raised = line.pop("raised", None)
+            outcome.warnings += [(task.case.id, text) for text in line.pop("warnings", ())]
             if folder is not None:
                 append_ledger(folder, {**line, **wanted[task.case.id]})
             if raised is not None:
@@ -137,6 +149,17 @@ def predict(
         (task.case.id, failed[task.case.id].line()) for task in tasks if task.case.id in failed
     ]
     return outcome
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Refuse an OUTPUT that can't be made, before hours of work for it."""
+    there = folder.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise DataError(f"{there} is no folder", hint="choose another OUTPUT")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"{there} cannot be written", hint="choose another OUTPUT")
 
 
 def _postprocess(given: str | Path | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:

@@ -42,6 +42,7 @@ class Segmented:
         windows: Computed, of all models together.
         memory: How the grid was gone through; None where no window was.
         box: First and last voxel of the body on the first model's grid; None without.
+        peak_gib: Memory that the process took.
     """
 
     mask: NDArray[Any]
@@ -54,6 +55,7 @@ class Segmented:
     windows: int = 0
     memory: MemoryPlan | None = None
     box: tuple[tuple[int, int], ...] | None = None
+    peak_gib: float = 0.0
 
 
 class Stages:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.cli import main
 from pipeline.cli.predict import options_of, register
 from pipeline.io import Reading, write_nifti
-from pipeline.predict import Options, SegmentOptions
+from pipeline.predict import Options, Outcome, SegmentOptions
 from pipeline.predict.segment import segment
 from tests.threshold import threshold, write_run
 
@@ -133,6 +133,7 @@ def test_post_processing_is_a_file(run: str, cohort: Path, tmp_path: Path) -> No
         (["--overlap", "1"], "overlap is 1.0"),
         (["--device", "gpu"], "device is 'gpu'"),
         (["--max-ram", "0"], "the memory limit is 0.0 GiB"),
+        (["--max-ram", "inf"], "the memory limit is inf GiB"),
         (["--jobs", "-1"], "-1 jobs"),
         (["--level", "7"], "level is '7'"),
         (["--postprocess", "none.json"], "none.json: no JSON"),
@@ -199,3 +200,15 @@ def test_a_foreign_bundle_is_executed_only_with_trust(
     assert not ran.exists()
     assert main([*words, "--trust"]) == 2, "it has no weights"
     assert ran.exists()
+
+
+def test_a_warning_names_its_cases_once(
+    run: str, cohort: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = Outcome(warnings=[*((f"c{n}", "odd") for n in range(7)), ("c1", "tilted")])
+    monkeypatch.setattr("pipeline.predict.predict", lambda *_: outcome)
+    assert main(["predict", run, str(cohort), str(tmp_path / "out"), "--quiet"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: c0, c1, c2, c3, c4 and 2 more: odd",
+        "warning: c1: tilted",
+    ]

@@ -1,6 +1,7 @@
 """Bundles of another origin, laid out as the model zoo's."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pipeline.errors import DataError, InvalidValueError
 from pipeline.io import Reading, write_nifti
 from pipeline.predict import Options, SegmentOptions
 from pipeline.predict.foreign import predict_foreign
+from tests.threshold import write_run
 
 AFFINE = np.diag([-2.0, 1.0, 1.0, 1.0])
 
@@ -115,3 +117,50 @@ def test_an_option_that_its_own_configs_decide_on_is_refused(
     with pytest.raises(InvalidValueError, match="foreign bundle"):
         predict_foreign(zoo, scan, tmp_path / "out", options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("ignore:NvImgCodec")
+def test_a_bundle_that_takes_the_sigmoid_gives_regions(
+    zoo: Path, scan: Path, tmp_path: Path
+) -> None:
+    path = zoo / "configs" / "inference.json"
+    config = json.loads(path.read_text())
+    config["postprocessing"] = {
+        "_target_": "Compose",
+        "transforms": [{"_target_": "Activationsd", "keys": "pred", "sigmoid": True}],
+    }
+    path.write_text(json.dumps(config))
+    state = {"weight": torch.tensor([1.0, 1.0]).reshape(2, 1, 1, 1, 1)}
+    torch.save(state | {"bias": torch.tensor([-20.0, -120.0])}, zoo / "models" / "model.pt")
+    (mask,) = predict_foreign(zoo, scan, tmp_path / "out").masks
+    found = np.asanyarray(nibabel.load(mask).dataobj)  # type: ignore[attr-defined]
+    assert found.shape == (5, 6, 7, 2)
+    assert found[:2, 1:4, :, 0].all()
+    assert found.sum() == 2 * 3 * 7, "nothing is above 120"
+
+
+@pytest.mark.filterwarnings("ignore:NvImgCodec")
+def test_a_cohort_goes_on_after_a_bad_case_and_where_it_stopped(
+    zoo: Path, scan: Path, tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "a.nii.gz").write_bytes(b"no scan")
+    shutil.copyfile(scan, scans / "b.nii.gz")
+    outcome = predict_foreign(zoo, scans, tmp_path / "out")
+    assert [mask.name for mask in outcome.masks] == ["b.nii.gz"]
+    ((case, reason),) = outcome.failed
+    assert case == "a"
+    assert "\n" not in reason
+    text = (tmp_path / "out" / "ledger.jsonl").read_text()
+    assert [json.loads(line)["state"] for line in text.splitlines()] == ["failed", "done"]
+    assert predict_foreign(zoo, scans, tmp_path / "out").kept == 1
+
+
+def test_our_own_run_needs_no_trust_and_keeps_its_integers(
+    threshold: None, scan: Path, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "run")
+    (mask,) = predict_foreign(run, scan, tmp_path / "out").masks
+    assert json.loads((tmp_path / "out" / "scan.json").read_text())["labels"]["lesion"] == 4
+    assert np.asanyarray(nibabel.load(mask).dataobj).max() == 1  # type: ignore[attr-defined]

@@ -187,3 +187,28 @@ def test_neighbours_that_differ_in_the_extension_alone_show_no_folder_above_inpu
     series(tmp_path / "a")
     found = {c.id for c in find_cases(tmp_path)}
     assert found == {"a__dicom", "a__gz", "a__png"}
+
+
+def test_an_analyze_pair_is_one_case(tmp_path: Path) -> None:
+    for name in ("a.hdr", "a.img", "b.img"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [case.images[0].name for case in find_cases(tmp_path)] == ["a.hdr", "b.img"]
+
+
+def test_all_cases_of_a_manifest_need_no_split(tmp_path: Path) -> None:
+    scan(tmp_path / "a.nii.gz")
+    cases = [{"id": "a", "image": "a.nii.gz"}]
+    content = {"name": "set", "modality": "CT", "labels": {"organ": 1}, "cases": cases}
+    (tmp_path / "set.json").write_text(json.dumps(content))
+    assert [case.id for case in find_cases(tmp_path / "set.json", cases="all")] == ["a"]
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def iterdir(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(DataError, match="cannot be read"):
+        find_cases(tmp_path)

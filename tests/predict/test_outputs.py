@@ -10,7 +10,7 @@ from pipeline.errors import InvalidValueError
 from pipeline.predict.inputs import InputCase
 from pipeline.predict.ledger import append_ledger
 from pipeline.predict.model import Model, open_model
-from pipeline.predict.outputs import counts, mask_paths, write_mask
+from pipeline.predict.outputs import counts, mask_paths, of_regions, write_mask
 from pipeline.predict.segment import Segmented
 from tests.threshold import facts_of, plan_of, write_run
 
@@ -86,3 +86,13 @@ def test_a_ledger_grows_by_one_line_of_json(tmp_path: Path) -> None:
         append_ledger(tmp_path / "out", {"case": f"ä{number}"})
     lines = (tmp_path / "out" / "ledger.jsonl").read_text().splitlines()
     assert [json.loads(line)["case"] for line in lines] == ["ä0", "ä1", "ä2"]
+
+
+def test_a_pictures_regions_become_the_integers_that_lie_in_them(tmp_path: Path) -> None:
+    disc, cup = [0, 1, 1, 0], [0, 0, 1, 1]  # the last one, cup alone, is no integer's
+    regions = np.array([disc, cup], np.uint8).T[None]
+    assert of_regions(regions, [[1, 2], [2]]).tolist() == [[0, 1, 2, 2]]
+    assert of_regions(regions[:, :3], [[300, 7], [7]]).tolist() == [[0, 300, 7]]
+    both = model(tmp_path, head="sigmoid", classes=["disc", "cup"], values=[[1, 2], [2]])
+    write_mask(tmp_path / "m.png", Segmented(regions, None), both)
+    assert np.asarray(Image.open(tmp_path / "m.png")).tolist() == [[0, 1, 2, 2]]

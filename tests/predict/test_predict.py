@@ -1,5 +1,6 @@
 """From scans and pictures to masks, with a network whose answer is known."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from pipeline.io import read_image, write_nifti, write_picture
 from pipeline.phantom import write_series
 from pipeline.predict import Options, SegmentOptions, predict
 from pipeline.predict.inputs import InputCase
+from pipeline.predict.preparing import refuse_other_input
 from pipeline.predict.privacy import stored
+from pipeline.predict.recipe import is_exhausted
 from tests.threshold import facts_of, plan_of, write_run
 
 Array = NDArray[Any]
@@ -148,6 +151,17 @@ def test_probabilities_are_bytes_with_a_slope_of_the_named_classes_only(
     assert found == pytest.approx(np.full(found.shape, lesion), abs=1 / 255)
 
 
+def test_the_record_names_the_classes_of_the_probabilities_and_none_are_left_of_another_call(
+    run: Path, scan: Path, tmp_path: Path
+) -> None:
+    for names, told in ((("lesion",), ["lesion"]), ((), ["organ", "lesion"])):
+        how = SegmentOptions(probabilities=names)
+        predict(run, scan, tmp_path / "out", Options(how=how))
+        assert json.loads((tmp_path / "out" / "scan.json").read_text())["probabilities"] == told
+    predict(run, scan, tmp_path / "out")
+    assert not (tmp_path / "out" / "scan_prob.nii.gz").exists()
+
+
 def test_a_class_that_the_model_lacks_is_refused_before_anything_is_predicted(
     run: Path, scan: Path, tmp_path: Path
 ) -> None:
@@ -189,6 +203,7 @@ def test_an_ensemble_of_different_grids_meets_on_the_scans(scan: Path, tmp_path:
         facts_of(classes=["organ", "tumour"]),
         facts_of(values=[[1], [2]]),
         facts_of(head="sigmoid"),
+        facts_of(classes=["lesion", "organ"], values=[[4], [1]]),  # the channels' order
     ],
 )
 def test_an_ensemble_of_different_labels_is_refused(
@@ -209,6 +224,13 @@ def test_a_scan_of_another_modality_is_refused_unless_forced(scan: Path, tmp_pat
     forced = Options(how=SegmentOptions(force_modality=True))
     assert predict(run, tmp_path / "in" / "ct", tmp_path / "out", forced).masks
     assert predict(run, scan, tmp_path / "out").masks, "a NIfTI file says nothing about it"
+
+
+@pytest.mark.parametrize(("file", "model"), [("PT", "PET"), ("NM", "SPECT"), ("DX", "X-ray")])
+def test_dicoms_word_for_a_modality_is_known(file: str, model: str) -> None:
+    refuse_other_input("a", (1, 4, 4, 4), {"modality": file}, facts_of(modality=[model]))
+    with pytest.raises(DataError, match=f"a is {model}, the model was trained on CT"):
+        refuse_other_input("a", (1, 4, 4, 4), {"modality": file}, facts_of())
 
 
 @pytest.mark.parametrize("plan", [plan_of(), plan_of(window=[[0, 1], [0, 1]])])
@@ -301,6 +323,18 @@ def test_a_file_that_no_prediction_wrote_is_never_replaced(
     assert (tmp_path / "masks" / name).read_text() == '{"drawn": "by hand"}'
 
 
+def test_a_mask_that_was_edited_by_hand_is_not_replaced(
+    run: Path, scan: Path, tmp_path: Path
+) -> None:
+    (mask,) = predict(run, scan, tmp_path / "out").masks
+    write_nifti(mask, truth(), OBLIQUE)  # corrected in a viewer
+    edited = mask.read_bytes()
+    (tmp_path / "out" / "ledger.jsonl").unlink()
+    with pytest.raises(InvalidValueError, match=r"no prediction wrote it as it is"):
+        predict(run, scan, tmp_path / "out", Options(how=SegmentOptions(overlap=0.25)))
+    assert mask.read_bytes() == edited
+
+
 def test_scans_are_not_replaced_by_their_masks(run: Path, scan: Path) -> None:
     before = scan.read_bytes()
     for output in (scan.parent, scan):
@@ -355,6 +389,14 @@ def test_a_manifests_failing_case_hides_where_its_data_lie(
         assert str(tmp_path) not in path.read_text(), path
 
 
+@pytest.mark.parametrize("uid", ["1.2.840.113619.2.1", f"2.25.{10**38}"])
+def test_a_uid_is_known_by_its_form(uid: str, tmp_path: Path) -> None:
+    case = InputCase("a", (), "a")
+    assert stored(f"{uid}.dcm is cut", tmp_path, case) == "[UID].dcm is cut"
+    output = tmp_path / "secret" / "a.nii.gz"
+    assert stored(f"{output}: full", "in", case, output) == "a.nii.gz: full"
+
+
 def test_a_refusal_is_stored_without_uids() -> None:
     case = InputCase("a", (Path("/data/in/a"),), "a")
     reason = "/data/in/a: no series 1.2.840.10008.1; choose with --series N"
@@ -368,7 +410,9 @@ def test_the_only_case_raises_and_leaves_nothing(run: Path, cohort: Path, tmp_pa
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-@pytest.mark.parametrize("place", ["pipeline.io.nifti_write._pour", "json.dumps"])
+@pytest.mark.parametrize(
+    "place", ["pipeline.io.nifti_write._pour", "pipeline.predict.outputs.sha256"]
+)
 def test_an_end_in_the_midst_leaves_no_half_written_file(
     run: Path,
     scan: Path,
@@ -387,7 +431,7 @@ def test_an_end_in_the_midst_leaves_no_half_written_file(
     with pytest.raises(error):
         predict(run, scan, tmp_path / "out", Options(how=how))
     left = {p.name for p in (tmp_path / "out").iterdir()}
-    assert left <= {"scan.nii.gz"}
+    assert left in (set(), {"scan.nii.gz", "scan.json"}), "a mask has its record"
     if left:
         assert np.array_equal(load(tmp_path / "out" / "scan.nii.gz")[0], truth())
 
@@ -405,6 +449,45 @@ def test_too_little_memory_for_one_case_is_that_cases_failure(
         assert ("out of memory" in reason) is (case != "b"), "b can't be read"
     with pytest.raises(ResourceError, match="a: out of memory"):
         predict(run, cohort / "a.nii.gz", tmp_path / "out")
+
+
+def test_memory_that_a_transform_lacked_is_that_cases_failure_too() -> None:
+    """MONAI says only that the transform could not be applied."""
+    error = RuntimeError("applying transform <Spacing>")
+    error.__cause__ = MemoryError()
+    assert is_exhausted(error)
+    assert is_exhausted(OSError(errno.ENOMEM, "mmap"))
+    assert not is_exhausted(RuntimeError("a bug"))
+
+
+@pytest.mark.parametrize("output", ["file/masks", "file/one.nii.gz"])
+def test_an_output_that_cannot_be_made_is_refused_before_any_work(
+    run: Path, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.setattr("pipeline.predict.recipe.segment", None)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DataError, match="file is no folder"):
+        predict(run, scan, tmp_path / output)
+
+
+def test_what_is_unusual_is_told(run: Path, scan: Path, tmp_path: Path) -> None:
+    values = image_of(truth()).astype(np.float32)
+    values[0, 0, 0] = np.nan
+    write_nifti(scan, values, OBLIQUE)
+    told = predict(run, scan, tmp_path / "out").warnings
+    assert {case for case, _ in told} == {"scan"}
+    first, second = (text for _, text in told)
+    assert "NaN" in first
+    assert second.startswith("the network gave values that are no numbers")
+    record = json.loads((tmp_path / "out" / "scan.json").read_text())
+    assert record["warnings"] == [first, second]
+    assert "warnings" not in (tmp_path / "out" / "ledger.jsonl").read_text()
+
+
+def test_a_models_plan_names_no_file_to_open(scan: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", plan=plan_of(postprocess="/dev/zero"))
+    with pytest.raises(InvalidValueError, match="postprocess is no object"):
+        predict(run, scan, tmp_path / "out")
 
 
 def test_a_bug_is_not_taken_for_a_bad_case(
