@@ -25,7 +25,7 @@ dev: $(STAMP) ## install everything into .venv
 demo: $(STAMP) ## phantom, training, prediction of a DICOM series, scores, picture
 	$(BIN)/python scripts/demo.py
 
-test: $(STAMP) ## the whole suite
+test: $(STAMP) ## the suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
 
 test-all: $(STAMP) ## the suite and the heavy tests that it leaves out
@@ -57,7 +57,8 @@ bench-io: $(STAMP) ## reading a series beside MONAI's and SimpleITK's readers
 
 bench-predict: $(STAMP) ## a scan file to file beside MONAI's stock pipeline (about an hour)
 	$(BIN)/python -m benchmarks.reference
-	$(BIN)/python -m benchmarks.predict --page
+	$(BIN)/python -m benchmarks.predict --page --only stock nnunet auto auto-lattice auto-full fp32-box \
+	  fp32 auto@25 auto@105 stock@25 long@105
 	$(BIN)/python -m benchmarks.box --page
 	$(BIN)/python -m benchmarks.overhead --page
 

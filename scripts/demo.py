@@ -60,7 +60,7 @@ def main() -> None:
         "  unetworks data new IMAGES LABELS -o my.json\n"
         "  python -m monai.bundle run training --config_file bundles/attunet/train.json "
         "--manifest my.json --max_minutes 60\n"
-        "  unetworks predict runs/attunet/DATE SCAN masks/\n"
+        "  unetworks predict runs/attunet/DATE SCAN predicted\n"
         "For research; no medical device."
     )
 

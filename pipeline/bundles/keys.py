@@ -58,11 +58,11 @@ TWO_KINDS = ("window", "class_weights")  # a name, or numbers
 TYPES: tuple[tuple[tuple[str, ...], tuple[type, ...], str], ...] = (
     (INTEGERS, (int,), "a whole number"),
     (NUMBERS, (int, float), "a number"),
-    (FLAGS, (bool,), "true or false"),
+    (FLAGS, (bool,), "True or False"),
     (TEXTS, (str,), "a text"),
     (LISTS, (list, tuple), "numbers in brackets, one for each axis"),
     (TWO_KINDS, (str, list, tuple), "a name, or numbers in brackets"),
-    (("augment",), (bool, dict), "false, or names and values in braces"),
+    (("augment",), (bool, dict), "False, or names and values in braces"),
 )
 
 
