@@ -24,7 +24,7 @@ from pipeline.engines.threads import own_threads
 from pipeline.engines.trial import Reference, compare, refer, seconds_per_window
 from pipeline.errors import InvalidValueError, PipelineError
 from pipeline.io import atomic_path
-from pipeline.settings import cache_dir
+from pipeline.settings import CACHE_VARIABLE, cache_dir
 
 AUTO: Final = "auto"
 CANDIDATES: Final = {
@@ -139,9 +139,7 @@ def choose(
     contest = Contest(subject, head, agreement, tell or (lambda line: None))
     choice, telling = _measured(contest, windows, candidates(device, engine, precision))
     if telling:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(asdict(choice), indent=2) + "\n")
+        _keep(choice, path, contest.tell)
     return choice
 
 
@@ -256,6 +254,18 @@ def _opened(name: str, precision: str, subject: Subject) -> Iterator[Engine]:
     """An engine that is closed at the end."""
     with closing(engine_kind(name)(subject, precision)) as engine:
         yield engine
+
+
+def _keep(choice: Choice, path: Path, tell: Callable[[str], None]) -> None:
+    """Write a choice for the next time; it holds without."""
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(asdict(choice), indent=2) + "\n")
+    except (OSError, PipelineError):
+        tell(
+            f"{path.parent} can't be written: engines are measured again next time; "
+            f"set {CACHE_VARIABLE} to a folder that can be written"
+        )
 
 
 def _kept(path: Path) -> Choice | None:

@@ -233,6 +233,21 @@ def test_a_damaged_choice_is_measured_again(
     assert json.loads(file.read_text())["engine"] == "openvino"
 
 
+def test_a_choice_that_cant_be_kept_holds_all_the_same(
+    stage: Callable[..., Stage],
+    chosen: Callable[..., Choice],
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage({"openvino fp32": 0.25})
+    (cache / "file").write_text("no folder")
+    monkeypatch.setenv("UNETWORKS_CACHE", str(cache / "file"))
+    told: list[str] = []
+    assert title(chosen(tell=told.append)) == "openvino fp32"
+    (line,) = [line for line in told if "can't be written" in line]
+    assert "UNETWORKS_CACHE" in line
+
+
 def test_without_foreground_only_fp32_is_eligible_and_nothing_is_kept(
     stage: Callable[..., Stage], chosen: Callable[..., Choice], network: Network
 ) -> None:
