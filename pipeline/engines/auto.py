@@ -68,12 +68,14 @@ class Contest:
         head: `softmax` or `sigmoid`.
         demand: Shares of equal labels: of all voxels, of the foreground.
         tell: Is handed each line as it comes.
+        precision: The only one to be considered; None for all.
     """
 
     subject: Subject
     head: str
     demand: tuple[float, float]
     tell: Callable[[str], None]
+    precision: str | None = None
 
 
 def choose(
@@ -97,7 +99,8 @@ def choose(
     """Measure the engines on the first of `windows` and choose the fastest that agrees with fp32.
 
     The choice is kept in the cache for these weights, this window and this machine, but for a case
-    whose windows show too little foreground to judge by: then only fp32 is eligible, this once.
+    whose windows show too little foreground to judge by: then only fp32 is eligible, this once,
+    or the precision asked for, unjudged.
 
     Args:
         network: In evaluation, on `device`.
@@ -136,7 +139,7 @@ def choose(
     given = unless() if unless is not None else None
     if given is not None:
         return given
-    contest = Contest(subject, head, agreement, tell or (lambda line: None))
+    contest = Contest(subject, head, agreement, tell or (lambda line: None), precision)
     choice, telling = _measured(contest, windows, candidates(device, engine, precision))
     if telling:
         _keep(choice, path, contest.tell)
@@ -179,7 +182,9 @@ def _measured(
         plain = seconds_per_window(torch_engine, reference, SLOW)
     say(f"torch fp32: {plain:.3g} s a window, the reference")
     if not reference.telling:
-        say(f"{reference.foreground} voxels of foreground are too few to judge by: fp32 only")
+        asked = contest.precision or "fp32"
+        judged = "fp32 only" if asked == "fp32" else f"the fastest in {asked}, unjudged"
+        say(f"{reference.foreground} voxels of foreground are too few to judge by: {judged}")
     best: Choice | None = None
     for name, precision in tried:
         if (name, precision) == ("torch", "fp32"):
@@ -210,7 +215,8 @@ def _tried(
             return None, f"{name}: left out: {error.line()}"
     assert precision is not None
     title = f"{name} {precision}"
-    if precision != "fp32" and not reference.telling:
+    unjudged = precision != "fp32" and not reference.telling
+    if unjudged and precision != contest.precision:
         return None, f"{title}: left out for this case"
     try:
         with _opened(name, precision, contest.subject) as engine:
@@ -221,7 +227,7 @@ def _tried(
     except RuntimeError as error:  # out of memory on a GPU, or a runtime's own fault
         return None, f"{title}: left out: {' '.join(str(error).split())[:160]}"
     line = f"{title}: {seconds:.3g} s a window, {plain / seconds:.1f} times torch; {agreed} equal"
-    if not agreed.meets(contest.demand):
+    if not unjudged and not agreed.meets(contest.demand):
         least = " and ".join(f"{share:.4g} %" for share in (100 * d for d in contest.demand))
         return None, f"{line}: below {least}"
     return Choice(name, precision, contest.subject.streams, seconds), line

@@ -261,6 +261,26 @@ def test_without_foreground_only_fp32_is_eligible_and_nothing_is_kept(
     assert not chosen().kept
 
 
+def test_without_foreground_a_precision_asked_for_is_taken_unjudged_and_not_kept(
+    stage: Callable[..., Stage], chosen: Callable[..., Choice], network: Network
+) -> None:
+    stage(
+        {"openvino bf16": 0.25, "torch bf16": 0.1, "onnxruntime bf16": 0.2},
+        wrong={"onnxruntime bf16": 0.5},
+        broken={"torch bf16"},
+    )
+    with torch.no_grad():
+        network.get_parameter("last.bias")[0] += 1e4
+    choice = chosen(precision="bf16")
+    assert title(choice) == "onnxruntime bf16"
+    assert any("the fastest in bf16, unjudged" in line for line in choice.lines)
+    assert not chosen(precision="bf16").kept
+    with torch.no_grad():
+        network.get_parameter("last.bias")[0] -= 1e4
+    judged = chosen(precision="bf16")
+    assert (title(judged), judged.kept) == ("openvino bf16", False)
+
+
 def test_the_number_of_streams_is_measured(
     stage: Callable[..., Stage],
     chosen: Callable[..., Choice],
