@@ -36,7 +36,7 @@ def cached(
     Args:
         form: What is in it, e.g. `openvino-fp32`.
         subject: The network, its weights' hash and the window.
-        packages: Distributions whose versions the model depends on, besides torch.
+        packages: Distributions whose versions the model depends on, besides torch and MONAI.
         make: Writes the model into an empty folder.
         **more: What else it depends on.
 
@@ -48,7 +48,7 @@ def cached(
         "weights": subject.digest,
         "structure": structure(subject.network),
         "shape": subject.shape,
-        "versions": versions(("torch", *packages)),
+        "versions": versions(("torch", "monai", *packages)),
         **more,
     }
     folder = cache_dir() / "engines" / f"{form}-{name_of(key)}"

@@ -34,7 +34,9 @@ CANDIDATES: Final = {
 }
 DEMAND: Final = (0.9995, 0.995)  # of all voxels, of the foreground
 SLOW: Final = 2  # batches that torch is timed on
-PACKAGES: Final = ("torch", "openvino", "nncf", "onnxruntime", "onnx", "onnxscript", "tensorrt")
+PACKAGES: Final = (
+    "torch", "monai", "openvino", "nncf", "onnxruntime", "onnx", "onnxscript", "tensorrt",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -13,6 +16,7 @@ from pipeline.contract import Network
 
 CPU: Final = torch.device("cpu")
 PLAIN: Final = (int, float, str, type(None))
+OURS: Final = "pipeline."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,14 @@ class Subject:
 
 
 def structure(network: nn.Module) -> str:
-    """SHA-256 of what a network computes apart from its weights: its modules and their options.
+    """SHA-256 of what a network computes apart from its weights: its modules, options and code.
 
-    Two networks with the same weights may differ: in recurrences, levels, activations.
+    Two networks with the same weights may differ: in recurrences, levels, activations, and in
+    what another version of ours does in a forward.
     """
-    rows = []
+    rows: list[object] = []
+    kinds = {kind for module in network.modules() for kind in type(module).__mro__}
+    code = sorted(_sum(name) for name in _reached(kind.__module__ for kind in kinds))
     for name, module in network.named_modules():
         options = {
             key: repr(value)
@@ -56,7 +63,27 @@ def structure(network: nn.Module) -> str:
             if key != "training" and _is_plain(value)
         }
         rows.append((name, type(module).__qualname__, options))
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([rows, code]).encode()).hexdigest()
+
+
+def _reached(names: Iterable[str]) -> set[str]:
+    """Those of our Python modules, and those whose functions and classes they use."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name.startswith(OURS) and name not in found and name in sys.modules:
+            found.add(name)
+            used = vars(sys.modules[name]).values()
+            waiting += [str(getattr(value, "__module__", "")) for value in used]
+    return found
+
+
+@cache
+def _sum(name: str) -> str:
+    """SHA-256 of a Python module's file; of nothing where it has none."""
+    file = Path(sys.modules[name].__file__ or "")
+    return hashlib.sha256(file.read_bytes() if file.is_file() else b"").hexdigest()
 
 
 def _is_plain(value: object) -> bool:

@@ -3,11 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pipeline.contract import Network
+from pipeline.engines import subject
 from pipeline.engines.machine import cpu_name
 from pipeline.engines.subject import Subject, structure
 from pipeline.networks import build_network, preset_options
@@ -41,6 +44,29 @@ def test_training_and_weights_do_not(blobs_of: Callable[..., Network]) -> None:
     first, second = blobs_of().train(), blobs_of().eval()
     second.get_parameter("last.weight").data.mul_(2)
     assert structure(first) == structure(second)
+
+
+@pytest.mark.parametrize("changed", ["network", "helper"])
+def test_another_version_of_our_code_tells_networks_apart(
+    changed: str, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Helper:
+        __module__ = "pipeline.networks.helper"
+
+    for name, used in (("network", Helper), ("helper", None)):
+        module = ModuleType(f"pipeline.networks.{name}")
+        module.__file__ = str(tmp_path / f"{name}.py")
+        (tmp_path / f"{name}.py").write_text("return x")
+        vars(module)["used"] = used
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(type(network), "__module__", "pipeline.networks.network")
+    found = []
+    for code in ("return x", "return 2 * x", "return x"):
+        (tmp_path / f"{changed}.py").write_text(code)
+        subject._sum.cache_clear()
+        found.append(structure(network))
+    assert found[0] == found[2] != found[1]
+    subject._sum.cache_clear()
 
 
 @pytest.mark.slow
