@@ -1,3 +1,7 @@
+import errno
+import mmap
+from typing import Any
+
 import pytest
 import torch
 
@@ -18,3 +22,17 @@ def test_a_tensor_of_its_own_pages_is_like_any_other(
 
 def test_nothing_takes_no_page() -> None:
     assert own_pages((3, 0)).shape == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOMEM, MemoryError), (errno.EPERM, PermissionError)]
+)
+def test_no_pages_left_is_a_lack_of_memory(
+    number: int, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with pytest.raises(kind):
+        own_pages((3, 4))
