@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipeline.contract import Engine
 from pipeline.engines import AUTO, Choice, choose, open_engine
-from pipeline.errors import InvalidValueError
+from pipeline.errors import DataError, InvalidValueError
 from pipeline.inferers.gather import Gather
 from pipeline.inferers.layout import Layout, places
 from pipeline.inferers.mirror import Mirrored
@@ -51,7 +51,7 @@ class Engines(AbstractContextManager["Engines"]):
     def __init__(self, tell: Tell | None = None) -> None:
         self.tell = tell or (lambda line: None)
         self._open: dict[object, Computing] = {}
-        self._levels: dict[object, Model] = {}
+        self._levels: dict[tuple[int, str], tuple[Model, Model]] = {}
         self._seconds: dict[object, float] = {}  # of a batch in torch
 
     def __exit__(self, *exception: object) -> None:
@@ -66,10 +66,12 @@ class Engines(AbstractContextManager["Engines"]):
 
     def at_level(self, model: Model, level: str | None) -> Model:
         """Return `at_level(model, level)`, made once for each model."""
-        key = (model.digest, str(model.device), level)
+        if level is None:
+            return model
+        key = (id(model), level)  # equal weights may come with different plans
         if key not in self._levels:
-            self._levels[key] = at_level(model, level)
-        return self._levels[key] if level else model
+            self._levels[key] = (model, at_level(model, level))  # kept, or its id would be free
+        return self._levels[key][1]
 
     def engine_of(
         self,
@@ -105,7 +107,7 @@ class Engines(AbstractContextManager["Engines"]):
                 layout.seen,
                 batch,
                 model.device,
-                model.calibration(),
+                model.calibration() if choice.precision == "int8" else None,
                 choice.streams,
             )
             if options.mirror:
@@ -142,13 +144,25 @@ class Engines(AbstractContextManager["Engines"]):
             model.facts["head"],
             batch,
             model.device,
-            model.calibration(),
+            self._calibration(model, precision),
             engine=name,
             precision=precision,
             agreement=options.agreement,
             tell=self.tell,
             unless=quick,
         )
+
+    def _calibration(self, model: Model, precision: str | None) -> list[Tensor]:
+        """Windows for int8, if that may be chosen; a damaged file leaves only int8 out."""
+        if precision not in (None, "int8"):
+            return []
+        try:
+            return model.calibration()
+        except DataError as error:
+            if precision == "int8":
+                raise
+            self.tell(f"int8 is left out: {error.line()}")
+            return []
 
     @torch.no_grad()
     def _torch_seconds(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ from torch import Tensor, nn
 
 from pipeline.contract import Network
 from pipeline.engines import Choice
+from pipeline.engines.calibration import FILE
+from pipeline.errors import DataError
 from pipeline.inferers.layout import lay_windows
 from pipeline.inferers.mirror import Mirrored
+from pipeline.networks import build_network
 from pipeline.predict.computing import Engines, batch_for, central_windows
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
@@ -138,3 +142,45 @@ def test_small_windows_go_together_as_far_as_the_memory_allows(
     layout = lay_windows((patch[0] * windows, *patch[1:]), patch, 0.0)
     assert layout.windows == windows
     assert batch_for(layout, CPU, 10, limit) == batch
+
+
+def test_members_of_equal_weights_keep_their_own_plans(engines: Engines) -> None:
+    network = build_network("unetpp", 3, 1, 3, widths=[2, 2, 2, 2, 2], deep_supervision=True)
+    first = Model("one", network.eval(), facts_of(), plan_of(), "0" * 64, CPU)
+    second = replace(first, name="other", plan=plan_of(patch=[16, 16, 16]))
+    pruned = engines.at_level(first, "1")
+    assert engines.at_level(second, "1").plan == second.plan
+    assert engines.at_level(first, "1") is pruned
+    assert engines.at_level(first, None) is first
+
+
+@pytest.fixture
+def damaged(model: Model, tmp_path: Path) -> Model:
+    """The model beside a file of calibration windows that can't be read."""
+    (tmp_path / FILE).write_bytes(b"no tensors")
+    return replace(model, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SegmentOptions(),
+        SegmentOptions(precision="fp32"),
+        SegmentOptions(engine="torch", precision="fp32"),
+    ],
+)
+def test_damaged_calibration_windows_are_no_matter_to_other_precisions(
+    damaged: Model, asked: list[dict[str, Any]], options: SegmentOptions
+) -> None:
+    told: list[str] = []
+    with Engines(told.append) as engines:
+        computing = engines.engine_of(damaged, IMAGE, LAYOUT, 1, options)
+    assert computing.engine.precision == "fp32"
+    assert any("int8 is left out" in line for line in told) == (options.precision is None)
+
+
+def test_damaged_calibration_windows_are_refused_for_int8(
+    damaged: Model, engines: Engines, asked: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(DataError, match="is damaged"):
+        engines.engine_of(damaged, IMAGE, LAYOUT, 1, SegmentOptions(precision="int8"))
