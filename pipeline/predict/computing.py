@@ -1,7 +1,7 @@
 """Which engine computes a model's windows: opened once, and kept for all cases of a call."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -63,6 +63,12 @@ class Engines(AbstractContextManager["Engines"]):
         for computing in self._open.values():
             computing.engine.close()
         self._open.clear()
+
+    def drop(self, dropped: Sequence[Computing]) -> None:
+        """Close some, and forget them."""
+        for computing in dropped:
+            computing.engine.close()
+        self._open = {key: kept for key, kept in self._open.items() if kept not in dropped}
 
     def at_level(self, model: Model, level: str | None) -> Model:
         """Return `at_level(model, level)`, made once for each model."""

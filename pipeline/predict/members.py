@@ -103,25 +103,34 @@ def opened(
         batch_for(m.prepared.layout, m.model.device, meeting.channels, limit)
         for m in meeting.members
     ]
+    computing = _engines_of(meeting, engines, options, batches)
     try:
-        return _planned(meeting, engines, options, batches, limit)
+        plan = _planned(meeting, computing, options, limit)
     except ResourceError:
         if limit is None or max(batches) == 1:
             raise
-    return _planned(meeting, engines, options, [1] * len(batches), limit)
+        engines.drop([one for one in computing if one.engine.batch > 1])  # what they hold counts
+        computing = _engines_of(meeting, engines, options, [1] * len(batches))
+        plan = _planned(meeting, computing, options, limit)
+    if limit is not None:
+        engines.tell(plan.line())
+    return computing, plan
 
 
-def _planned(
-    meeting: Meeting,
-    engines: Engines,
-    options: SegmentOptions,
-    batches: Sequence[int],
-    limit: int | None,
-) -> tuple[list[Computing], MemoryPlan]:
-    computing = [
+def _engines_of(
+    meeting: Meeting, engines: Engines, options: SegmentOptions, batches: Sequence[int]
+) -> list[Computing]:
+    return [
         engines.engine_of(m.model, m.prepared.image, m.prepared.layout, batch, options, number)
         for number, (m, batch) in enumerate(zip(meeting.members, batches, strict=True))
     ]
+
+
+def _planned(
+    meeting: Meeting, computing: Sequence[Computing], options: SegmentOptions, limit: int | None
+) -> MemoryPlan:
+    if limit is not None:
+        release_free_memory()  # what engines were tried or made with is no need of this case
     held = resident_bytes()
     activations = 0
     if limit is not None:
@@ -132,16 +141,13 @@ def _planned(
         held=held,
         engine=activations,
         windows=sum(
-            4 * 3 * batch * m.prepared.window_values
-            for m, batch in zip(meeting.members, batches, strict=True)
+            4 * 3 * one.engine.batch * m.prepared.window_values
+            for m, one in zip(meeting.members, computing, strict=True)
         ),
         output=_output_bytes(meeting, options),
         rows=4 * meeting.channels * len(meeting.members) if meeting.rows else 0,
     )
-    plan = plan_memory(meeting.slowest.layout, needs, limit, whole=meeting.apart)
-    if limit is not None:
-        engines.tell(plan.line())
-    return computing, plan
+    return plan_memory(meeting.slowest.layout, needs, limit, whole=meeting.apart)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.contract import Network
 from pipeline.errors import InvalidValueError, ResourceError
+from pipeline.inferers.memory import plan_memory
 from pipeline.io import write_nifti
 from pipeline.networks import build_network
 from pipeline.predict.computing import Engines
@@ -319,6 +320,30 @@ def test_a_limit_that_cannot_be_kept_names_the_smallest_that_would_do(case: Inpu
     with pytest.raises(ResourceError, match=r"0\.01 GiB are too few") as caught:
         segment(case, [blurred()], replace(OFF, max_ram_gib=0.01))
     assert "--max-ram" in caught.value.hint
+
+
+def test_memory_is_planned_without_what_is_free_and_what_a_failed_plan_opened(
+    case: InputCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    batches: list[list[int]] = []
+
+    def planned(layout: Any, needs: Any, limit: int | None, **more: Any) -> Any:
+        batches.append([computing.engine.batch for computing in engines._open.values()])
+        if len(batches) == 1:
+            raise ResourceError("too little", hint="more")
+        return plan_memory(layout, needs, limit, **more)
+
+    def noted(name: str) -> None:
+        monkeypatch.setattr(f"pipeline.predict.members.{name}", lambda: (steps.append(name), 0)[1])
+
+    noted("resident_bytes")
+    noted("release_free_memory")
+    monkeypatch.setattr("pipeline.predict.members.plan_memory", planned)
+    with Engines() as engines:
+        segment(case, [blurred()], replace(OFF, max_ram_gib=64), engines=engines)
+    assert batches == [[16], [1]]
+    assert steps == ["release_free_memory", *["release_free_memory", "resident_bytes"] * 2]
 
 
 def test_engines_stay_open_from_case_to_case(case: InputCase) -> None:
