@@ -89,9 +89,15 @@ def meet(members: Sequence[Member], options: SegmentOptions) -> Meeting:
 
 
 def opened(
-    meeting: Meeting, engines: Engines, options: SegmentOptions
+    meeting: Meeting, engines: Engines, options: SegmentOptions, *, frugal: bool = False
 ) -> tuple[list[Computing], MemoryPlan]:
     """Open an engine for each member and plan the memory; a batch of one where it is tight.
+
+    Args:
+        meeting: The members.
+        engines: Those open already.
+        options: How the case is predicted.
+        frugal: Batches of one whatever the plan.
 
     Raises:
         ResourceError: The limit is too low, whatever the plan.
@@ -100,7 +106,7 @@ def opened(
     if limit is not None:
         release_free_memory()
     batches = [
-        batch_for(m.prepared.layout, m.model.device, meeting.channels, limit)
+        1 if frugal else batch_for(m.prepared.layout, m.model.device, meeting.channels, limit)
         for m in meeting.members
     ]
     computing = _engines_of(meeting, engines, options, batches)
@@ -171,7 +177,12 @@ def _output_bytes(meeting: Meeting, options: SegmentOptions) -> int:
 
 
 def blocks_of(
-    meeting: Meeting, computing: Sequence[Computing], plan: MemoryPlan, sweeps: list[Sweep]
+    meeting: Meeting,
+    computing: Sequence[Computing],
+    plan: MemoryPlan,
+    sweeps: list[Sweep],
+    *,
+    frugal: bool = False,
 ) -> Iterator[Block]:
     """Yield the blocks of a case, on the network's grid or on the source's.
 
@@ -180,6 +191,7 @@ def blocks_of(
         computing: Their engines.
         plan: How to go through the grid.
         sweeps: Filled with each member's, which counts its windows.
+        frugal: Keep no sums on a GPU.
     """
     bar = (
         None if plan.limit is None else int(plan.limit * (1 - SPARE)) - plan.parts.get("engine", 0)
@@ -187,7 +199,7 @@ def blocks_of(
     trim = Trimmer(HOLES_BYTES, bar)
     for member, one in zip(meeting.members, computing, strict=True):
         prepared = member.prepared
-        device = _sums_device(member.model.device, plan)
+        device = torch.device("cpu") if frugal else _sums_device(member.model.device, plan)
         sweeps.append(
             Sweep(prepared.image, prepared.layout, one.engine, plan.axes, device, plan.dtype, trim)
         )
@@ -235,5 +247,7 @@ def _sums_device(device: torch.device, plan: MemoryPlan) -> torch.device:
     if device.type != "cuda":
         return device
     free, _ = torch.cuda.mem_get_info(device)
+    # blocks that torch keeps for the next tensors count as taken there
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     needed = plan.parts.get("sums", 0) + plan.parts.get("rows", 0)
     return device if needed <= ON_GPU * free else torch.device("cpu")

@@ -4,26 +4,30 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import torch
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from pipeline.engines.threads import torch_held_back
+from pipeline.errors import ResourceError
 from pipeline.inferers.masks import Masks
 from pipeline.inferers.memory import MemoryPlan
 from pipeline.inferers.sweep import Sweep
 from pipeline.inferers.target import Target
-from pipeline.predict.computing import Engines
+from pipeline.predict.computing import Computing, Engines
 from pipeline.predict.inputs import InputCase
-from pipeline.predict.members import Member, blocks_of, meet, opened
+from pipeline.predict.members import Meeting, Member, blocks_of, meet, opened
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from pipeline.predict.preparing import Prepared, prepare, read_case, refuse_other_input
 from pipeline.transforms.grid import restore_grid
 
 __all__ = ["Segmented", "Stages", "read_case", "refuse_other_input", "segment"]
+
+GPU_FULL: Final = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 @dataclass
@@ -102,17 +106,10 @@ def segment(
         levels = [kept.at_level(model, chosen.level) for model in models]
         members = [Member(m, prepare(case.id, source, m, chosen)) for m in levels]
         stages.done("read")
-        meeting = meet(members, chosen)
-        computing, plan = opened(meeting, kept, chosen)
-        stages.done("engine")
-        target = members[0].prepared.target
-        masks = _masks(models[0], members[0].prepared, chosen, rows=meeting.rows)
-        sweeps: list[Sweep] = []
-        with torch_held_back():  # sums take one core; the engine takes its own threads
-            masks.fill(blocks_of(meeting, computing, plan, sweeps))
-        stages.done("network")
+        found = _computed_or_again(case.id, meet(members, chosen), kept, chosen, stages)
+    masks, computing = found.masks, found.computing
     mask, shares = masks.classes, masks.probabilities
-    if target is None:
+    if members[0].prepared.target is None:
         mask, shares = _upright(mask, members[0], source), _upright(shares, members[0], source)
     stages.done("restore")
     picture = source.ndim == 3
@@ -124,10 +121,73 @@ def segment(
         _warnings(source, masks),
         tuple((c.engine.name, c.engine.precision) for c in computing),
         tuple(line for c in computing for line in c.why),
-        sum(sweep.windows for sweep in sweeps),
-        plan,
+        found.windows,
+        found.plan,
         members[0].prepared.box,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Computed:
+    """Masks of a case, and what computed them."""
+
+    masks: Masks
+    computing: Sequence[Computing]
+    plan: MemoryPlan
+    windows: int
+
+
+def _computed_or_again(
+    case: str, meeting: Meeting, engines: Engines, options: SegmentOptions, stages: Stages
+) -> _Computed:
+    """Compute a case; once more with little on the GPU where its memory was too small.
+
+    Raises:
+        ResourceError: It is too small all the same, or as `opened`.
+    """
+    try:
+        return _computed(meeting, engines, options, stages)
+    except RuntimeError as error:
+        if not _is_gpu_full(error):
+            raise
+    # not in the handler: its traceback holds tensors
+    engines.close()
+    torch.cuda.empty_cache()
+    engines.tell("the GPU's memory is too small: again window by window, sums in host memory")
+    try:
+        return _computed(meeting, engines, options, stages, frugal=True)
+    except RuntimeError as error:
+        if not _is_gpu_full(error):
+            raise
+        raise ResourceError(
+            f"{case}: out of memory on the GPU",
+            hint="end what else computes there, or give --device cpu",
+        ) from error
+
+
+def _computed(
+    meeting: Meeting,
+    engines: Engines,
+    options: SegmentOptions,
+    stages: Stages,
+    *,
+    frugal: bool = False,
+) -> _Computed:
+    computing, plan = opened(meeting, engines, options, frugal=frugal)
+    stages.done("engine")
+    first = meeting.members[0]
+    masks = _masks(first.model, first.prepared, options, rows=meeting.rows)
+    sweeps: list[Sweep] = []
+    with torch_held_back():  # sums take one core; the engine takes its own threads
+        masks.fill(blocks_of(meeting, computing, plan, sweeps, frugal=frugal))
+    stages.done("network")
+    return _Computed(masks, computing, plan, sum(sweep.windows for sweep in sweeps))
+
+
+def _is_gpu_full(error: RuntimeError) -> bool:
+    """Whether an error says that a GPU's memory was too small."""
+    told = any(words in str(error) for words in GPU_FULL)
+    return told or isinstance(error, torch.OutOfMemoryError)
 
 
 def _masks(model: Model, prepared: Prepared, options: SegmentOptions, *, rows: bool) -> Masks:

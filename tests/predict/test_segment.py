@@ -1,5 +1,6 @@
 """One case through `segment`: what is computed, where, and in how much memory."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from torch import Tensor, nn
 
 from pipeline.contract import Network
 from pipeline.errors import InvalidValueError, ResourceError
-from pipeline.inferers.memory import plan_memory
+from pipeline.inferers.memory import MemoryPlan, plan_memory
+from pipeline.inferers.sweep import Block
 from pipeline.io import write_nifti
 from pipeline.networks import build_network
 from pipeline.predict.computing import Engines
 from pipeline.predict.inputs import InputCase
+from pipeline.predict.members import _sums_device, blocks_of
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from pipeline.predict.preparing import prepare, read_case
@@ -344,6 +347,76 @@ def test_memory_is_planned_without_what_is_free_and_what_a_failed_plan_opened(
         segment(case, [blurred()], replace(OFF, max_ram_gib=64), engines=engines)
     assert batches == [[16], [1]]
     assert steps == ["release_free_memory", *["release_free_memory", "resident_bytes"] * 2]
+
+
+class FullGPU:
+    """Stands for `blocks_of` on a GPU whose memory is too small for the first calls.
+
+    Attributes:
+        calls: Batches and frugality of each call.
+    """
+
+    def __init__(self, times: int, error: RuntimeError) -> None:
+        self.calls: list[tuple[list[int], bool]] = []
+        self._times, self._error = times, error
+
+    def __call__(
+        self, meeting: Any, computing: Any, plan: Any, sweeps: Any, *, frugal: bool
+    ) -> Iterator[Block]:
+        self.calls.append(([one.engine.batch for one in computing], frugal))
+        for number, block in enumerate(blocks_of(meeting, computing, plan, sweeps)):
+            if number == 3 and len(self.calls) <= self._times:
+                raise self._error
+            yield block
+
+
+FULL = [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA error: out of memory")]
+
+
+@pytest.mark.parametrize("error", FULL)
+def test_a_gpu_that_is_too_small_is_tried_once_more_with_little_on_it(
+    case: InputCase, error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, told = blurred(), list[str]()
+    wanted = segment(case, [model], OFF)
+    gpu = FullGPU(1, error)
+    monkeypatch.setattr("pipeline.predict.segment.blocks_of", gpu)
+    with Engines(told.append) as engines:
+        found = segment(case, [model], OFF, engines=engines)
+    assert gpu.calls == [([16], False), ([1], True)]
+    assert (found.mask == wanted.mask).all()
+    assert found.windows == wanted.windows
+    assert any("GPU's memory is too small" in line for line in told)
+
+
+def test_a_gpu_that_is_too_small_twice_is_one_line_that_names_no_limit_of_the_host(
+    case: InputCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.predict.segment.blocks_of", FullGPU(2, FULL[0]))
+    with pytest.raises(ResourceError, match="scan: out of memory on the GPU") as caught:
+        segment(case, [blurred()], OFF)
+    assert "--max-ram" not in caught.value.line()
+
+
+def test_another_error_of_a_forward_is_no_lack_of_memory(
+    case: InputCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = FullGPU(2, RuntimeError("a bug"))
+    monkeypatch.setattr("pipeline.predict.segment.blocks_of", gpu)
+    with pytest.raises(RuntimeError, match="a bug"):
+        segment(case, [blurred()], OFF)
+    assert len(gpu.calls) == 1
+
+
+@pytest.mark.parametrize(("allocated", "where"), [(300, "cuda"), (900, "cpu")])
+def test_sums_lie_on_the_gpu_where_what_torch_keeps_for_it_is_enough(
+    allocated: int, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 2000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 1000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: allocated)
+    plan = MemoryPlan((0, 1, 2), (), 1, torch.float32, {"sums": 400, "rows": 200})
+    assert _sums_device(torch.device("cuda"), plan).type == where
 
 
 def test_engines_stay_open_from_case_to_case(case: InputCase) -> None:
