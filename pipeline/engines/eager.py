@@ -1,7 +1,7 @@
 """torch as it is: the reference that every other engine is compared with."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -37,7 +37,8 @@ class EagerEngine(WindowEngine):
     def precisions(cls, device: torch.device) -> tuple[str, ...]:
         """As the hardware has them: torch would emulate the others, many times slower."""
         if device.type == "cuda":
-            return ("fp32", "bf16", "fp16") if torch.cuda.is_bf16_supported() else ("fp32", "fp16")
+            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+            return ("fp32", "bf16", "fp16") if bf16 else ("fp32", "fp16")
         flags = torch.cpu.get_capabilities()
         return ("fp32", "bf16") if any(flags.get(flag) for flag in BF16_FLAGS) else ("fp32",)
 
@@ -57,10 +58,13 @@ class EagerEngine(WindowEngine):
         self._forward = None
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """What makes torch compute in `precision` and in nothing else."""
-    if precision in DTYPES:
-        return torch.autocast(device.type, dtype=DTYPES[precision])
-    if device.type == "cuda":
-        return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-    return nullcontext()
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """Make torch compute in `precision` and in nothing else; on a GPU by the fastest kernels."""
+    with ExitStack() as entered:
+        if device.type == "cuda":
+            flags = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+            entered.enter_context(flags)
+        if precision in DTYPES:
+            entered.enter_context(torch.autocast(device.type, dtype=DTYPES[precision]))
+        yield

@@ -87,19 +87,19 @@ def build(subject: Subject, precision: str, path: Path) -> None:
     import tensorrt
 
     logger = tensorrt.Logger(tensorrt.Logger.ERROR)
-    builder = tensorrt.Builder(logger)
-    network = builder.create_network(0)
-    parser = tensorrt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(onnx_folder(subject) / FILE)):
-        raise ConversionError(
-            f"TensorRT can't read the network: {parser.get_error(0).desc()}",
-            hint="use another engine, such as torch",
-        )
-    config = builder.create_builder_config()
-    config.clear_flag(tensorrt.BuilderFlag.TF32)
-    if precision == "fp16":
-        config.set_flag(tensorrt.BuilderFlag.FP16)
-    with torch.cuda.device(subject.device):
+    with torch.cuda.device(subject.device):  # a builder belongs to the GPU it is made on
+        builder = tensorrt.Builder(logger)
+        network = builder.create_network(0)
+        parser = tensorrt.OnnxParser(network, logger)
+        if not parser.parse_from_file(str(onnx_folder(subject) / FILE)):
+            raise ConversionError(
+                f"TensorRT can't read the network: {parser.get_error(0).desc()}",
+                hint="use another engine, such as torch",
+            )
+        config = builder.create_builder_config()
+        config.clear_flag(tensorrt.BuilderFlag.TF32)
+        if precision == "fp16":
+            config.set_flag(tensorrt.BuilderFlag.FP16)
         plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ConversionError(

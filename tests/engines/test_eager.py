@@ -1,13 +1,18 @@
 """torch's own forward: the allocator, the threads, autocast, a closed engine."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 from torch import Tensor
 
 from pipeline.contract import Network
-from pipeline.engines import eager, open_engine
+from pipeline.engines import eager, open_engine, tensorrt
+from pipeline.engines.subject import Subject
 from pipeline.engines.threads import own_threads, torch_held_back, torch_threads
 
 
@@ -74,6 +79,67 @@ def test_no_number_of_threads_leaves_torch_alone(two_threads: None) -> None:
     with torch_threads(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
+
+
+def test_a_gpu_that_only_emulates_bf16_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert eager.EagerEngine.precisions(torch.device("cuda")) == ("fp32", "fp16")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_measures_its_kernels_in_every_precision(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[torch.dtype] = []
+
+    def cast(kind: str, dtype: torch.dtype) -> AbstractContextManager[None]:
+        asked.append(dtype)
+        return nullcontext()
+
+    monkeypatch.setattr(torch, "autocast", cast)
+    before = torch.backends.cudnn.benchmark
+    with eager.autocast(torch.device("cuda"), precision):
+        assert torch.backends.cudnn.benchmark
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.benchmark == before
+    assert asked == [eager.DTYPES[name] for name in (precision,) if name != "fp32"]
+
+
+def test_tensorrt_builds_on_the_gpu_that_is_asked_for(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runtime is played: each thing that belongs to a GPU notes the current one."""
+    current: list[torch.device] = []
+    seen: list[tuple[str, list[torch.device]]] = []
+
+    @contextmanager
+    def on(device: torch.device) -> Iterator[None]:
+        current.append(device)
+        yield
+        current.pop()
+
+    played = MagicMock()
+
+    def building(*_: object) -> bytes:
+        seen.append(("plan", [*current]))
+        return b"plan"
+
+    def builder(logger: object) -> MagicMock:
+        seen.append(("builder", [*current]))
+        return MagicMock(build_serialized_network=building)
+
+    played.Builder = builder
+    monkeypatch.setitem(sys.modules, "tensorrt", played)
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(tensorrt, "onnx_folder", lambda subject: tmp_path)
+    gpu = torch.device("cuda:1")
+    subject = Subject(network, "a" * 64, (12, 12, 12), device=gpu)
+    tensorrt.build(subject, "fp16", tmp_path / "model.plan")
+    assert seen == [("builder", [gpu]), ("plan", [gpu])]
+    assert (tmp_path / "model.plan").read_bytes() == b"plan"
 
 
 @pytest.mark.cuda

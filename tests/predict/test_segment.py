@@ -338,7 +338,11 @@ def test_memory_is_planned_without_what_is_free_and_what_a_failed_plan_opened(
         return plan_memory(layout, needs, limit, **more)
 
     def noted(name: str) -> None:
-        monkeypatch.setattr(f"pipeline.predict.members.{name}", lambda: (steps.append(name), 0)[1])
+        def note() -> int:
+            steps.append(name)
+            return 0
+
+        monkeypatch.setattr(f"pipeline.predict.members.{name}", note)
 
     noted("resident_bytes")
     noted("release_free_memory")
