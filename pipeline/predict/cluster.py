@@ -26,7 +26,8 @@ def predict_on_ray(
     Args:
         recipe: The limit of memory is each case's own.
         tasks: The cases, their paths absolute.
-        threads: Cores that a case takes.
+        threads: Cores that a case takes; with them a GPU, where the cluster has any and the
+            device is not the CPU.
 
     Raises:
         ResourceError: Ray is not installed, or can't be reached.
@@ -43,7 +44,11 @@ def predict_on_ray(
     if ours:
         _join(ray)
     try:
-        remote: Any = ray.remote(num_cpus=threads, max_retries=TRIES)(_on_worker)
+        gpus = _gpus(ray, recipe)
+        if gpus:  # the only one that a task sees, whichever it is
+            recipe = replace(recipe, device="cuda")
+        asked = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=TRIES)
+        remote: Any = asked(_on_worker)
         waiting = {remote.remote(recipe, _anywhere(task), threads): task for task in tasks}
         while waiting:
             (ready,), _ = ray.wait(list(waiting))
@@ -67,6 +72,11 @@ def _join(ray: Any) -> None:
         raise ResourceError(
             f"Ray can't be reached: {error}", hint="start it, or unset RAY_ADDRESS"
         ) from error
+
+
+def _gpus(ray: Any, recipe: Recipe) -> int:
+    """GPUs that a case asks for: Ray hides them all from one that asks for none."""
+    return int(recipe.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1)
 
 
 def _line_of(ray: Any, ready: Any, task: Task) -> Line:

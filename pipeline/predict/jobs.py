@@ -8,7 +8,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
@@ -28,6 +28,7 @@ class Worker:
     Attributes:
         process: Runs `serve`.
         pipe: To it.
+        number: From 0; the one that replaces it has the same.
         given: Tasks without a line yet, by their ids, in their order.
         began: When each of them came into the network.
         alone: Whether its only task is tried again.
@@ -35,6 +36,7 @@ class Worker:
 
     process: BaseProcess
     pipe: Connection
+    number: int = 0
     given: dict[str, Task] = field(default_factory=dict)
     began: dict[str, float] = field(default_factory=dict)
     alone: bool = False
@@ -95,7 +97,7 @@ class Supervisor:
         self._left = deque(tasks)
         self._again: deque[Task] = deque()
         self._deaths: dict[str, int] = {}
-        self._workers = [self._start() for _ in range(jobs)]
+        self._workers = [self._start(number) for number in range(jobs)]
 
     def lines(self) -> Iterator[tuple[Task, Line]]:
         """Yield lines as they come."""
@@ -124,14 +126,14 @@ class Supervisor:
                 task.files.remove_drafts()
         self._workers.clear()
 
-    def _start(self) -> Worker:
+    def _start(self, number: int) -> Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        arguments = (self._recipe, self._threads, theirs)
+        arguments = (on_own_gpu(self._recipe, number), self._threads, theirs)
         process = context.Process(target=serve, args=arguments, daemon=True)
         process.start()
         theirs.close()  # or the end of the process would not show
-        return Worker(process, ours)
+        return Worker(process, ours, number)
 
     def _feed(self) -> None:
         """Give each process a next case; one that is tried again waits for an idle process."""
@@ -175,7 +177,16 @@ class Supervisor:
                 began = worker.began.get(blamed, time.perf_counter())
                 yield task, failed_line(task, _end_of(worker.process.exitcode, task), began)
         if self._left or self._again:
-            self._workers.append(self._start())
+            self._workers.append(self._start(worker.number))
+
+
+def on_own_gpu(recipe: Recipe, number: int) -> Recipe:
+    """The recipe for one of several processes: GPUs go round, unless one of them is named."""
+    import torch
+
+    if recipe.device not in (None, "cuda") or not torch.cuda.is_available():
+        return recipe
+    return replace(recipe, device=f"cuda:{number % torch.cuda.device_count()}")
 
 
 def _end_of(code: int | None, task: Task) -> PipelineError:

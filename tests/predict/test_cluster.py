@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import psutil
@@ -15,7 +16,9 @@ import pytest
 
 from pipeline.errors import ResourceError, UnknownNameError
 from pipeline.predict import Options, predict
-from pipeline.predict.cluster import SILENT
+from pipeline.predict.cluster import SILENT, predict_on_ray
+from pipeline.predict.inputs import InputCase
+from pipeline.predict.recipe import Recipe, Task
 from tests.predict.cohorts import ledger, masks, states, write_scans, write_unet
 
 ON_RAY = Options(cluster="ray", quiet=True)
@@ -77,6 +80,36 @@ def test_without_ray_one_line_says_how_to_get_it(
         predict(write_unet(tmp_path / "run"), scans, tmp_path / "out", ON_RAY)
     assert "unetworks[ray]" in caught.value.hint
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "cluster", "gpus", "wanted"),
+    [
+        (None, {"CPU": 4.0, "GPU": 2.0}, 1, "cuda"),
+        ("cuda:1", {"GPU": 2.0}, 1, "cuda"),
+        ("cpu", {"GPU": 2.0}, 0, "cpu"),
+        (None, {"CPU": 4.0}, 0, None),
+    ],
+)
+def test_a_case_asks_the_cluster_for_a_gpu_and_takes_the_one_it_sees(
+    device: str | None,
+    cluster: dict[str, float],
+    gpus: int,
+    wanted: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = Task(InputCase("c0", (Path("c0.nii.gz"),), "c0.nii.gz"), Path("out.nii.gz"), ".")
+    ray = MagicMock()
+    ray.cluster_resources.return_value = cluster
+    ray.wait.side_effect = lambda waiting: (waiting, [])
+    ray.get.return_value = ("line", {"state": "done"})
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    ((_, line),) = predict_on_ray(Recipe(("run",), device), [task], 3)
+    assert line == {"state": "done"}
+    asked = ray.remote.call_args.kwargs
+    assert (asked["num_cpus"], asked["num_gpus"]) == (3, gpus)
+    given = ray.remote.return_value.return_value.remote.call_args.args[0]
+    assert given.device == wanted
 
 
 def test_another_cluster_is_refused() -> None:

@@ -1,21 +1,25 @@
 """Cohorts in several processes, some of which die."""
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.errors import PipelineError
 from pipeline.predict import Options, SegmentOptions, predict
-from pipeline.predict.jobs import Supervisor, Worker
+from pipeline.predict.jobs import Supervisor, Worker, on_own_gpu
+from pipeline.predict.recipe import Recipe
 from pipeline.predict.resident import resident_bytes
 from tests.predict.cohorts import ledger, masks, states, write_scans, write_unet
 
-pytestmark = pytest.mark.slow  # each process imports torch
+slow = pytest.mark.slow  # each process imports torch
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,7 @@ def wanted(run: Path, scans: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return masks(out)
 
 
+@slow
 def test_two_processes_make_the_same_masks(
     run: Path, scans: Path, wanted: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -71,6 +76,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return begun
 
 
+@slow
 def test_a_case_whose_process_is_killed_twice_fails_and_the_rest_go_on(
     run: Path, scans: Path, wanted: dict[str, Any], tmp_path: Path, deadly: list[str]
 ) -> None:
@@ -91,6 +97,7 @@ def test_a_case_whose_process_is_killed_twice_fails_and_the_rest_go_on(
     assert all(np.array_equal(found[name], wanted[name]) for name in found)
 
 
+@slow
 def test_a_limit_is_shared_and_one_that_cannot_be_kept_is_each_cases_refusal(
     run: Path, scans: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +112,7 @@ def test_a_limit_is_shared_and_one_that_cannot_be_kept_is_each_cases_refusal(
     assert not masks(tmp_path / "out")
 
 
+@slow
 def test_a_bug_in_a_process_comes_with_its_traceback(
     run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,3 +123,49 @@ def test_a_bug_in_a_process_comes_with_its_traceback(
     monkeypatch.setattr(Worker, "send", _tear)
     with pytest.raises(RuntimeError, match="AttributeError"):
         predict(run, scans, tmp_path / "out", Options(jobs=1))
+
+
+@pytest.mark.parametrize(
+    ("device", "number", "gpus", "wanted"),
+    [
+        (None, 0, 2, "cuda:0"),
+        (None, 3, 2, "cuda:1"),
+        ("cuda", 1, 2, "cuda:1"),
+        ("cuda:1", 0, 2, "cuda:1"),
+        ("cpu", 1, 2, "cpu"),
+        (None, 1, 0, None),
+    ],
+)
+def test_processes_share_the_gpus_unless_one_is_named(
+    device: str | None,
+    number: int,
+    gpus: int,
+    wanted: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert on_own_gpu(Recipe(("run",), device), number).device == wanted
+
+
+def test_a_process_that_replaces_another_takes_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Played:
+        exitcode = -signal.SIGKILL
+
+        def __init__(self, args: Any, **_: Any) -> None:
+            devices.append(args[0].device)
+
+        def start(self) -> None: ...
+        def join(self) -> None: ...
+
+    class Context:
+        Pipe = staticmethod(multiprocessing.Pipe)
+        Process = Played
+
+    devices: list[str | None] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: Context)
+    supervisor = Supervisor(Recipe(("run",)), [MagicMock(), MagicMock()], 2, 1)
+    assert not list(supervisor._died(supervisor._workers[1]))
+    assert devices == ["cuda:0", "cuda:1", "cuda:1"]
