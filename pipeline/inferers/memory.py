@@ -23,7 +23,7 @@ class Needs:
     """What a prediction needs besides the sums.
 
     Attributes:
-        channels: K of all members of an ensemble together.
+        channels: K; of all members of an ensemble that share a layout together.
         held: Bytes that the process has now: libraries, weights, the image.
         engine: Bytes of the engine's activations.
         windows: Bytes of windows and logits on their way.
@@ -86,7 +86,12 @@ class MemoryPlan:
 
 
 def plan_memory(
-    layout: Layout, needs: Needs, limit: int | None = None, *, whole: bool = False
+    layout: Layout,
+    needs: Needs,
+    limit: int | None = None,
+    *,
+    whole: bool = False,
+    others: Sequence[Layout] = (),
 ) -> MemoryPlan:
     """Choose the order of windows, tiles and the type of sums that fit into a limit.
 
@@ -99,6 +104,8 @@ def plan_memory(
         needs: Everything else.
         limit: Bytes.
         whole: The plane may not be cut into tiles.
+        others: Layouts that are gone through beside this one, each with sums and rows of its own
+            for as many channels; they are not cut into tiles.
 
     Raises:
         ResourceError: Nothing fits; the smallest limit that would do is named.
@@ -107,7 +114,7 @@ def plan_memory(
     smallest: MemoryPlan | None = None
     for dtype in KINDS:
         for tiles in islice(_tilings(layout, axes), 1 if whole else None):
-            plan = _plan(layout, needs, axes, tiles, dtype, limit)
+            plan = _plan(layout, needs, axes, tiles, dtype, limit, others)
             if limit is None or plan.total <= limit * (1 - SPARE):
                 return plan
             smallest = plan if smallest is None or plan.total < smallest.total else smallest
@@ -164,15 +171,18 @@ def _plan(
     tiles: tuple[Box, ...],
     dtype: torch.dtype,
     limit: int | None,
+    others: Sequence[Layout],
 ) -> MemoryPlan:
-    voxels = max(peak_voxels(layout, tile, axes) for tile in tiles)
-    plane = max(prod(h - low for a, (low, h) in enumerate(t) if a != axes[0]) for t in tiles)
+    voxels, rows = _unfinished(layout, axes, tiles)
+    for other in others:
+        more, longer = _unfinished(other, axes, [other.region])
+        voxels, rows = voxels + more, rows + longer
     parts = {
         "held": needs.held,
         "engine": needs.engine,
         "windows": needs.windows,
         "sums": voxels * needs.channels * dtype.itemsize,
-        "rows": plane * layout.patch[axes[0]] * needs.rows,
+        "rows": rows * needs.rows,
         "output": needs.output,
     }
     return MemoryPlan(
@@ -183,3 +193,10 @@ def _plan(
         {name: number for name, number in parts.items() if number},
         limit,
     )
+
+
+def _unfinished(layout: Layout, axes: Sequence[int], tiles: Sequence[Box]) -> tuple[int, int]:
+    """The most voxels of unfinished cells, and of a row of windows across the slowest axis."""
+    voxels = max(peak_voxels(layout, tile, axes) for tile in tiles)
+    plane = max(prod(h - low for a, (low, h) in enumerate(t) if a != axes[0]) for t in tiles)
+    return voxels, plane * layout.patch[axes[0]]

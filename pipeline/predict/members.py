@@ -142,8 +142,12 @@ def _planned(
     if limit is not None:
         for member, one in zip(meeting.members, computing, strict=True):
             activations += added_bytes(lambda m=member, c=one: _try(m, c))  # type: ignore[misc]
+    slowest = meeting.slowest
+    others = [m.prepared.layout for m in meeting.members if m.prepared is not slowest]
+    # those of one layout count as one with the channels of all
+    channels = meeting.channels * (1 if meeting.apart else len(meeting.members))
     needs = Needs(
-        meeting.channels * len(meeting.members),
+        channels,
         held=held,
         engine=activations,
         windows=sum(
@@ -151,17 +155,19 @@ def _planned(
             for m, one in zip(meeting.members, computing, strict=True)
         ),
         output=_output_bytes(meeting, options),
-        rows=4 * meeting.channels * len(meeting.members) if meeting.rows else 0,
+        rows=4 * channels if meeting.rows else 0,
     )
-    return plan_memory(meeting.slowest.layout, needs, limit, whole=meeting.apart)
+    apart = meeting.apart
+    return plan_memory(slowest.layout, needs, limit, whole=apart, others=others if apart else ())
 
 
 @torch.no_grad()
 def _try(member: Member, computing: Computing) -> None:
-    """Run a few batches, for what they take."""
+    """Run a few batches, for what they take: all that the engine computes at once."""
     window = next(central_windows(member.prepared.image, member.prepared.layout))
     batch = window.expand(computing.engine.batch, *window.shape)
-    for _ in computing.engine.run(batch.contiguous() for _ in range(TRIED)):
+    number = max(TRIED, getattr(computing.engine, "streams", 0) + 1)  # one more is on its way
+    for _ in computing.engine.run(batch.contiguous() for _ in range(number)):
         pass
 
 
@@ -171,9 +177,13 @@ def _output_bytes(meeting: Meeting, options: SegmentOptions) -> int:
     target, facts = first.prepared.target, first.model.facts
     voxels = prod(target.shape if target else first.prepared.layout.shape)
     regions = meeting.channels if facts["head"] == "sigmoid" else 1
+    wide = regions == 1 and max(group[0] for group in facts["values"]) > 255
     named = options.probabilities
     shares = 0 if named is None else len(named) or len(facts["classes"])
-    return voxels * (regions + shares)
+    mask = regions * (2 if wide else 1)
+    # brought back to tilted slices by way of a turned copy, one after the other
+    copies = 0 if target else mask + shares + max(mask, shares)
+    return voxels * (mask + shares + copies)
 
 
 def blocks_of(

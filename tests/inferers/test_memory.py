@@ -48,6 +48,16 @@ def test_a_limit_cuts_the_plane_into_as_few_tiles_as_will_do(limit: float) -> No
     assert roomier.windows <= plan.windows
 
 
+def test_layouts_that_are_gone_through_together_add_up() -> None:
+    flat = lay_windows((500, 500, 213), (128, 128), 0.5, flat=2)
+    needs = Needs(25, rows=100)
+    one, other = plan_memory(flat, needs), plan_memory(LONG, needs)
+    assert one.axes == (*other.axes[:1], 0, 1)
+    both = plan_memory(flat, needs, whole=True, others=[LONG])
+    for part in ("sums", "rows"):
+        assert both.parts[part] == one.parts[part] + other.parts[part]
+
+
 def test_tiles_are_disjoint_and_together_all() -> None:
     plan = plan_memory(SCAN, Needs(105), int(0.5 * GIB))
     seen = torch.zeros(SCAN.shape, dtype=torch.uint8)

@@ -1,9 +1,9 @@
 """One case through `segment`: what is computed, where, and in how much memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,18 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.contract import Network
+from pipeline.contract import Engine, Network
 from pipeline.errors import InvalidValueError, ResourceError
+from pipeline.inferers.cells import peak_voxels
+from pipeline.inferers.layout import lay_windows
 from pipeline.inferers.memory import MemoryPlan, plan_memory
 from pipeline.inferers.sweep import Block
+from pipeline.inferers.target import Target
 from pipeline.io import write_nifti
 from pipeline.networks import build_network
-from pipeline.predict.computing import Engines
+from pipeline.predict.computing import Computing, Engines
 from pipeline.predict.inputs import InputCase
-from pipeline.predict.members import _sums_device, blocks_of
+from pipeline.predict.members import Member, _output_bytes, _sums_device, _try, blocks_of, meet
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
-from pipeline.predict.preparing import prepare, read_case
+from pipeline.predict.preparing import Prepared, prepare, read_case
 from pipeline.predict.segment import Segmented, segment
 from pipeline.transforms.grid import restore_grid
 from tests.inferers.stub import monai
@@ -421,6 +424,57 @@ def test_sums_lie_on_the_gpu_where_what_torch_keeps_for_it_is_enough(
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: allocated)
     plan = MemoryPlan((0, 1, 2), (), 1, torch.float32, {"sums": 400, "rows": 200})
     assert _sums_device(torch.device("cuda"), plan).type == where
+
+
+def test_members_of_different_grids_are_planned_with_their_own_windows(case: InputCase) -> None:
+    models = [blurred(), blurred(seed=1, spacing=[3.0, 3.0, 3.0], patch=[4, 4, 4])]
+    found = segment(case, models, OFF).memory
+    assert found is not None
+    layouts = [prepare(case.id, read_case(case), model, OFF).layout for model in models]
+    peaks = [peak_voxels(layout, layout.region, found.axes) for layout in layouts]
+    assert found.parts["sums"] == 4 * 3 * sum(peaks)
+
+
+@pytest.mark.parametrize(
+    ("values", "named", "tilted", "bytes_"),
+    [
+        ([[1], [4]], None, False, 1),
+        ([[1], [300]], None, False, 2),
+        ([[1], [300]], (), False, 4),
+        ([[1], [4]], None, True, 3),
+        ([[1], [4]], ("organ", "lesion"), True, 8),
+    ],
+)
+def test_masks_count_as_they_are_kept_and_brought_back(
+    values: list[list[int]], named: tuple[str, ...] | None, tilted: bool, bytes_: int
+) -> None:
+    model = replace(blurred(), facts=facts_of(values=values))
+    shape = (14, 12, 9)
+    prepared = Prepared(
+        torch.zeros(1, *shape),
+        np.eye(4),
+        lay_windows(shape, (6, 6, 6), 0.5),
+        None if tilted else Target.same(shape),
+        None,
+    )
+    meeting = meet([Member(model, prepared)], OFF)
+    assert _output_bytes(meeting, replace(OFF, probabilities=named)) == bytes_ * 14 * 12 * 9
+
+
+def test_an_engine_is_tried_on_as_many_batches_as_it_holds() -> None:
+    class Counting:
+        batch, streams, given = 2, 4, 0
+
+        def run(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+            for batch in batches:
+                self.given += 1
+                yield batch
+
+    engine, shape = Counting(), (14, 12, 9)
+    layout = lay_windows(shape, (6, 6, 6), 0.5)
+    prepared = Prepared(torch.zeros(1, *shape), np.eye(4), layout, None, None)
+    _try(Member(blurred(), prepared), Computing(cast(Engine, engine), ()))
+    assert engine.given == 5
 
 
 def test_engines_stay_open_from_case_to_case(case: InputCase) -> None:
