@@ -25,7 +25,7 @@ class Mirrored(Engine):
 
     def run(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield the mean logits of each batch; those of a flipped one are flipped back."""
-        flipped = (batch.flip(flip) for batch in batches for flip in self._flips)
+        flipped = (b.flip(flip) if flip else b for b in batches for flip in self._flips)
         total: Tensor | None = None
         for number, logits in enumerate(self.engine.run(flipped)):
             flip = self._flips[number % len(self._flips)]

@@ -170,12 +170,12 @@ class SourceRows:
         """Values at the source's places along an axis of the plane."""
         device = values.device
         low = values.index_select(axis + 1, self._low[axis][part].to(device))
-        share = self._share[axis][part].to(device)
-        if not bool(share.any()):
+        share = self._share[axis][part]
+        if not bool(share.any()):  # asked before it goes to a GPU, which would have to finish
             return low
         high = values.index_select(axis + 1, self._high[axis][part].to(device))
         shape = [-1 if a == axis + 1 else 1 for a in range(values.ndim)]
-        return torch.lerp(low, high, share.view(shape))
+        return torch.lerp(low, high, share.to(device).view(shape))
 
     def _background(self, where: Sequence[slice], like: Tensor) -> Tensor:
         """Logits of nothing at all."""

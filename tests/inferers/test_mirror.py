@@ -1,5 +1,8 @@
+from collections.abc import Iterable, Iterator
+
 import pytest
 import torch
+from torch import Tensor
 
 from pipeline.inferers.layout import lay_windows
 from pipeline.inferers.mirror import Mirrored
@@ -39,3 +42,18 @@ def test_it_is_an_engine_like_any_other() -> None:
     assert upright
     mirrored.close()
     assert engine.closed == 1
+
+
+@torch.no_grad()
+def test_the_batch_that_is_not_flipped_is_no_copy() -> None:
+    batch, given = torch.randn(1, 1, 4, 4), list[int]()
+
+    class Noting(Stub):
+        def run(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+            for one in batches:
+                given.append(one.data_ptr())
+                yield self.forward(one)
+
+    list(Mirrored(Noting(conv(2, 1, 2), 1), 2).run([batch]))
+    assert given[0] == batch.data_ptr()
+    assert len(set(given)) > 1
