@@ -1,6 +1,7 @@
 """What post-processing changes in a mask, and what it leaves."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,20 @@ def test_a_missing_or_broken_file_is_one_line(tmp_path: Path) -> None:
     for name in ("missing.json", "broken.json"):
         with pytest.raises(DataError, match=name):
             read_steps(tmp_path / name, list(VALUES))
+
+
+def test_mending_takes_8_bytes_a_voxel_and_counts_the_same_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    noise = np.asfortranarray(rng.random((64, 64, 64)) > 0.95, dtype=np.uint8)
+    steps = {"organ": Mending(minimum_mm3=3.0, fill_holes=True)}
+    whole = mend(noise.copy(order="F"), VALUES, steps, MM)
+    assert 0 < whole.sum() < noise.sum()
+    monkeypatch.setattr("pipeline.predict.postprocess.COUNTED", 2**12)
+    tracemalloc.start()
+    try:
+        assert (mend(noise, VALUES, steps, MM) == whole).all()
+        assert tracemalloc.get_traced_memory()[1] < 8 * noise.size
+    finally:
+        tracemalloc.stop()
