@@ -1,6 +1,8 @@
 """Several processes under `torchrun`: who is who, and what they agree on."""
 
 import os
+import sys
+import traceback
 from typing import Any, TypeVar
 
 import torch
@@ -31,6 +33,25 @@ def agreed(value: Value) -> Value:
     return box[0]  # type: ignore[no-any-return]
 
 
+def gathered(value: Value) -> list[Value]:
+    """Return the values of all processes, in their order."""
+    world = rank_and_world()[1]
+    if world == 1:
+        return [value]
+    values: list[Any] = [None] * world
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def everywhere(holds: bool) -> bool:
+    """Whether something holds in every process."""
+    if rank_and_world()[1] == 1:
+        return holds
+    flag = torch.tensor(int(holds))
+    distributed.all_reduce(flag, distributed.ReduceOp.MIN)
+    return bool(flag)
+
+
 def wrap(network: nn.Module, device: torch.device) -> nn.Module:
     """Wrap a network for gradient averaging where several processes train it."""
     if rank_and_world()[1] == 1:
@@ -47,6 +68,24 @@ def share_buffers(network: nn.Module) -> None:
     if rank_and_world()[1] > 1:
         for buffer in network.buffers():
             distributed.broadcast(buffer, src=0)
+
+
+def abandon(error: BaseException) -> None:
+    """End a process that failed while others wait for it; alone it does nothing.
+
+    The usual end would wait as well: taking the group apart needs all of them. `torchrun` sees
+    this one die and ends the others.
+    """
+    if rank_and_world()[1] == 1:
+        return
+    code: Any = 1
+    if isinstance(error, SystemExit):
+        code = error.code
+    else:
+        traceback.print_exception(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def leave() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.engines.allocator import keep_large_blocks
 from pipeline.errors import DataError
+from pipeline.train import distributed
 from pipeline.train.average import Average
 
 
@@ -71,7 +72,7 @@ class TrainStep:
 
     Raises:
         DataError: At the call, for a loss or gradients that are not finite; the batch's cases
-            are named, and the weights are those before.
+            are named, and the weights are those before. In every process, whichever had them.
     """
 
     def __init__(self, average: Average, clip: float | None = 5.0) -> None:
@@ -101,40 +102,44 @@ class TrainStep:
         optimizer.zero_grad(set_to_none=True)
         loss = forward_loss(network, engine.loss_function, image, label, self.choice)
         value = float(loss.detach())
-        cases = batch.get("case", ())
-        if not math.isfinite(value):
-            raise non_finite("loss", value, cases, engine)
-        norm = self._descend(network, optimizer, loss)
-        if not math.isfinite(norm):
-            raise non_finite("norm of the gradients", norm, cases, engine)
+        # not before the backward pass: there the other processes wait for this one's gradients
+        norm = self._gradients(network, optimizer, loss)
+        finite = math.isfinite(value) and math.isfinite(norm)
+        if not distributed.everywhere(finite):
+            raise non_finite(value, norm, batch.get("case", ()), engine)
+        if self.scaler is None:
+            optimizer.step()
+        else:
+            self.scaler.step(optimizer)
+            self.scaler.update()
         self.average.update(network)
         return {"loss": value}
 
-    def _descend(self, network: nn.Module, optimizer: Any, loss: Tensor) -> float:
-        """Backward pass and optimizer step, with a scaled loss under float16.
+    def _gradients(self, network: nn.Module, optimizer: Any, loss: Tensor) -> float:
+        """Backward pass, with a scaled loss under float16; the gradients clipped.
 
         Returns:
-            Norm of the gradients; where it is not finite no step was taken. 0 where it is not
-            known or where a scaler deals with it.
+            Norm of the gradients; 0 where it is not known or where a scaler deals with it.
         """
-        scaler, norm = self.scaler, 0.0
+        scaler = self.scaler
         (loss if scaler is None else scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
-        if self.clip is not None:
-            if scaler is not None:
-                scaler.unscale_(optimizer)
-            total = nn.utils.clip_grad_norm_(network.parameters(), self.clip)
-            norm = float(total) if scaler is None else 0.0
+        if self.clip is None:
+            return 0.0
         if scaler is not None:
-            scaler.step(optimizer)
-            scaler.update()
-        elif math.isfinite(norm):
-            optimizer.step()
-        return norm
+            scaler.unscale_(optimizer)
+        total = nn.utils.clip_grad_norm_(network.parameters(), self.clip)
+        return float(total) if scaler is None else 0.0
 
 
-def non_finite(what: str, value: float, cases: Sequence[str] | str, engine: Engine) -> DataError:
-    """The refusal of a loss, or of gradients, that are no number."""
-    names = cases if isinstance(cases, str) else ", ".join(sorted(set(cases)))
+def non_finite(loss: float, norm: float, cases: Sequence[str] | str, engine: Engine) -> DataError:
+    """The refusal of a loss, or of gradients, that are no number, of whichever process."""
+    found = distributed.gathered((loss, norm, [cases] if isinstance(cases, str) else list(cases)))
+    # averaged gradients are none anywhere: whoever has the loss is named
+    named = [each for each in found if not math.isfinite(each[0])] or found
+    what, value = "loss", named[0][0]
+    if math.isfinite(value):
+        what, value = "norm of the gradients", named[0][1]
+    names = ", ".join(sorted({name for each in named for name in each[2]}))
     return DataError(
         f"the {what} is {value} in epoch {engine.state.epoch}, update {engine.state.iteration}, "
         f"with the cases {names}",

@@ -93,6 +93,15 @@ class Training:
         Raises:
             SystemExit: 2 for a refusal, 130 after Ctrl-C, 143 after SIGTERM.
         """
+        try:
+            self._run()
+        except BaseException as error:
+            distributed.abandon(error)
+            raise
+        distributed.leave()
+
+    def _run(self) -> None:
+        """As `run`, but for the other processes."""
         began = time.monotonic()
         claimed = False
         try:
@@ -118,8 +127,6 @@ class Training:
             if claimed and self.trainer.state.iteration == 0:
                 shutil.rmtree(self.folder)  # refused before the first update: ours, and of no use
             raise leave(found) from error
-        finally:
-            distributed.leave()
 
     def _where(self) -> str:
         """What stands after an interruption, and how to go on."""

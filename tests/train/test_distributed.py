@@ -1,8 +1,11 @@
 """Two processes train one network: equal weights, one folder, one tracked run."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.train import distributed
+from pipeline.train.state import load_state
 from tests.tiny import ATTUNET, ROOT, database, tracked
 
 
@@ -42,6 +46,19 @@ class Watch:
         states = {k: v.state_dict() for k, v in states.items()}
         found = {**states, "best": (self.best.metric, self.best.epoch)}
         torch.save(found, f"rank{rank_and_world()[0]}.pt")
+
+
+class Spoil:
+    # the second process's images are no numbers in the second epoch
+
+    def attach(self, engine):
+        from ignite.engine import Events
+        engine.add_event_handler(Events.ITERATION_STARTED, self)
+
+    def __call__(self, engine):
+        if rank_and_world()[0] == 1 and engine.state.epoch == 2:
+            engine.state.batch["image"][:] = float("nan")
+            print("spoilt", sorted(engine.state.batch["case"]), flush=True)
 """
 HANDLER = (
     "{'_target_': 'watch.Watch', 'network': '@network', 'average': '@average', "
@@ -49,18 +66,24 @@ HANDLER = (
 )
 
 
-def launched(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def launched(folder: Path, *more: str, handler: str = HANDLER) -> subprocess.CompletedProcess[str]:
     """Train with two processes through torchrun; each leaves its weights in `folder`."""
     database(folder)
     (folder / "watch.py").write_text(WATCH)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node", "2", "-m", "monai.bundle", "run", "training"]
+    command = ["-m", "monai.bundle", "run", "training"]
     command += ["--config_file", str(ATTUNET / "train.json"), "--patch", "[24,24,16]"]
     command += ["--max_epochs", "2", "--epoch_length", "2", "--batch_size", "2", *more]
-    command += ["--train#handlers#5", HANDLER]
+    command += ["--train#handlers#5", handler]
+    return torchrun(folder, *command)
+
+
+def torchrun(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run two processes in `folder`."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    start += ["--nproc_per_node", "2", *command]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        start, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )
 
 
@@ -85,3 +108,66 @@ def test_two_processes_train_one_network_in_one_run(tmp_path: Path, tiny: Path) 
     assert load_file(folder / "models" / "model.safetensors").keys() == one["average"].keys()
     (run,) = tracked(tmp_path)
     assert run.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_in_one_process_ends_both_in_its_line(
+    tmp_path: Path, tiny: Path
+) -> None:
+    done = launched(tmp_path, "--manifest", str(tiny), handler="{'_target_': 'watch.Spoil'}")
+    assert done.returncode != 0
+    (cases,) = (line for line in done.stdout.splitlines() if "spoilt" in line)
+    named = ", ".join(dict.fromkeys(ast.literal_eval(cases.split("spoilt ")[1])))
+    assert f"the loss is nan in epoch 2, update 3, with the cases {named}; " in done.stderr
+    assert re.search(r"exitcode +: 2 ", done.stderr)
+    (run,) = tracked(tmp_path)
+    assert run.status in ("FAILED", "KILLED")
+    (folder,) = tmp_path.glob("runs/attunet/*/")
+    assert load_state(folder)["epoch"] == 1
+
+
+@pytest.fixture
+def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process as one of two, in a group that it has to itself."""
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/group", rank=0, world_size=1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(SystemExit(2), 2), (SystemExit(143), 143), (ValueError("odd"), 1)]
+)
+def test_who_fails_among_others_ends_at_once_and_with_its_code(
+    error: BaseException,
+    code: int,
+    group: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("pipeline.train.distributed.os._exit", ended.append)
+    distributed.abandon(error)
+    assert ended == [code]
+    assert ("ValueError: odd" in capsys.readouterr().err) is (code == 1)
+
+
+def test_who_fails_alone_is_not_ended() -> None:
+    distributed.abandon(ValueError("odd"))
+
+
+def test_processes_gather_and_agree_on_a_word(tmp_path: Path) -> None:
+    assert distributed.gathered(3) == [3]
+    assert distributed.everywhere(True)
+    assert not distributed.everywhere(False)
+    script = """
+from pipeline.train import distributed as d
+rank = d.rank_and_world()[0]
+print(rank, d.gathered(rank), d.everywhere(True), d.everywhere(rank == 0), d.agreed(rank))
+d.leave()
+"""
+    (tmp_path / "ask.py").write_text(script)
+    done = torchrun(tmp_path, "ask.py")
+    assert done.returncode == 0, done.stderr
+    words = "[0, 1] True False 0"
+    assert sorted(done.stdout.splitlines()) == [f"0 {words}", f"1 {words}"]
