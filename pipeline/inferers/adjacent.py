@@ -5,12 +5,14 @@ from typing import Any
 
 import torch
 from monai.data import MetaTensor
-from monai.inferers import SliceInferer
+from monai.inferers import SliceInferer, SlidingWindowInfererAdapt
 from torch import Tensor
 
 
-class AdjacentSliceInferer(SliceInferer):
+class AdjacentSliceInferer(SliceInferer, SlidingWindowInfererAdapt):
     """MONAI's slice by slice, each slice with its neighbours as further channels.
+
+    `SliceInferer` hands on to the class behind it, which goes on where a GPU's memory ends.
 
     Args:
         slices: An odd number; the network takes so many channels for each of the image.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from monai.inferers import Inferer, SlidingWindowInferer
+from monai.inferers import Inferer, SlidingWindowInfererAdapt
 
 from pipeline.inferers.adjacent import AdjacentSliceInferer
 from pipeline.inferers.overlap_tile import OverlapTileInferer
@@ -17,6 +17,9 @@ def window_inferer(
     slices: int = 1,
 ) -> Inferer:
     """Return an inferer with Gaussian weights; what is smaller than a window repeats its edge.
+
+    Where a GPU's memory holds the windows and not the whole logits, these are put together on the
+    CPU, and stay there.
 
     Args:
         patch: Window in voxels; two numbers for pictures and for slices.
@@ -35,4 +38,4 @@ def window_inferer(
         return AdjacentSliceInferer(
             slices, roi_size=tuple(patch), spatial_dim=slice_axis, sw_batch_size=batch, **kwargs
         )
-    return SlidingWindowInferer(roi_size=tuple(patch), sw_batch_size=batch, **kwargs)  # type: ignore[arg-type]
+    return SlidingWindowInfererAdapt(roi_size=tuple(patch), sw_batch_size=batch, **kwargs)  # type: ignore[arg-type]

@@ -116,6 +116,8 @@ def overlap(prediction: Tensor, label: Tensor, classes: int) -> tuple[Tensor, Te
             f"prediction {tuple(prediction.shape)} and label {tuple(label.shape)} differ in shape",
             hint="compare masks after argmax, or after a threshold for regions",
         )
+    # logits of a large volume may have been put together on the CPU
+    label = label.to(prediction.device)
     one, other = (mask.as_subclass(Tensor).flatten(1) for mask in (prediction, label))
     if len(one) > 1:
         one, other = one != 0, other != 0

@@ -111,3 +111,27 @@ def test_windows_go_forward_in_batches(
         inferer = window_inferer(patch, slice_axis=axis, sw_batch_size=given)
         assert isinstance(inferer, SlidingWindowInferer)
         assert inferer.sw_batch_size == expected
+
+
+class OnGpu(Tensor):
+    """A tensor that says that it lies on a GPU."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize(("patch", "axis"), [((8, 8, 8), None), ((8, 8), 2)])
+def test_where_a_gpu_has_no_room_logits_are_put_together_without_it(
+    patch: tuple[int, ...], axis: int | None
+) -> None:
+    left = [1]
+
+    def _full(x: Tensor) -> Tensor:
+        if left:
+            left.pop()
+            raise torch.OutOfMemoryError("no room")
+        return 3 * x
+
+    image = torch.randn(1, 1, 8, 9, 20)
+    found = window_inferer(patch, slice_axis=axis)(image.as_subclass(OnGpu), _full)
+    assert not left
+    assert torch.allclose(torch.as_tensor(found), 3 * image, atol=1e-5)
