@@ -51,7 +51,8 @@ def validate_section() -> dict[str, Any]:
             "postprocessing": "@validate::postprocessing",
             "key_val_metric": "@validate::key_metric",
             "val_handlers": "@validate::handlers",
-            "amp": "$@compute_device.type == 'cuda' and @amp is not False",
+            # float16 were it not said; whether at all, the training sets as it measured
+            "amp_kwargs": {"dtype": "$engine.amp_dtype(@compute_device)"},
         },
     }
 

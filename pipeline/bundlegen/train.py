@@ -209,4 +209,5 @@ def _workflow() -> dict[str, Any]:
         "resume": "@resume",
         "amp": "@amp",
         "calibration": "@calibration",
+        "validator": "@validate::evaluator",
     }

@@ -72,7 +72,10 @@ class OverlapTileInferer(Inferer):
                 gather.into(tile, place)
             computed = network(seen, *args, **kwargs)
             if result is None:
-                result = computed.new_zeros((computed.shape[1], *image.shape[1:]))
+                # under autocast logits are of half precision, and so would their sum be
+                kind = torch.promote_types(computed.dtype, torch.float32)
+                size = (computed.shape[1], *image.shape[1:])
+                result = computed.new_zeros(size, dtype=kind)
             for part, place in zip(computed, group, strict=True):
                 starts = [along[i] for along, i in zip(layout.starts, place, strict=True)]
                 _add(result, times, part, starts, self.slice_axis)

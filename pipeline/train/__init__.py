@@ -9,7 +9,7 @@ from pipeline.train.report import EpochLog, ScoreTable
 from pipeline.train.sampling import EpochSampler, EpochSeed
 from pipeline.train.schedule import Clock, WarmCosine
 from pipeline.train.state import StateSaver
-from pipeline.train.step import TrainStep
+from pipeline.train.step import TrainStep, amp_dtype
 from pipeline.train.validation import BestWeights, Validation
 from pipeline.train.workflow import Training, evaluate, saved_settings
 
@@ -28,6 +28,7 @@ __all__ = [
     "Validation",
     "ValidationPictures",
     "WarmCosine",
+    "amp_dtype",
     "check_data",
     "evaluate",
     "handler",

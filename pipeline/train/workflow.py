@@ -59,6 +59,7 @@ class Training:
         resume: Go on from the state in `output_dir`.
         amp: The user's word on mixed precision; None: measured.
         calibration: Windows of training cases kept for int8; 0: none.
+        validator: Evaluator during the training, which computes as it does; None: none.
     """
 
     trainer: Any
@@ -79,6 +80,7 @@ class Training:
     resume: str | None = None
     amp: bool | None = None
     calibration: int | None = 0
+    validator: Any = None
     config: dict[str, Any] = field(default_factory=current_config)
     source: Path = field(default_factory=lambda: config_folder() or Path())
 
@@ -150,7 +152,7 @@ class Training:
     def _prepare(self, state: Mapping[str, Any] | None) -> None:
         """Choose how updates are computed, and write the run's configs."""
         inner = unwrapped(self.network)
-        self.step.use(self._choose(inner, state), inner, self._device())
+        self._compute_as(self._choose(inner, state), inner)
         if state is not None:
             logger.info("resumed after epoch %d (%.0f s)", state["epoch"], self.clock.before_s)
         if distributed.leads():
@@ -177,6 +179,12 @@ class Training:
             choice = distributed.agreed(measured)[0]  # type: ignore[index]
         self.saver.extra["choice"] = choice.to_dict()
         return choice
+
+    def _compute_as(self, choice: Choice, inner: nn.Module) -> None:
+        """Bring updates and validation into the chosen form."""
+        self.step.use(choice, inner, self._device())
+        if self.validator is not None:  # MONAI's evaluator knows autocast on CUDA only
+            self.validator.amp = choice.amp and self._device().type == "cuda"
 
     def _resume(self, state: Mapping[str, Any]) -> None:
         """Go on from a state.

@@ -75,3 +75,10 @@ def test_where_tiles_overlap_the_mean_is_taken() -> None:
     drawn = iter([torch.full((1, 1, 4, 4), value) for value in (2.0, 4.0)])
     found = OverlapTileInferer((8, 8), 4)(torch.zeros(1, 1, 4, 6), lambda _: next(drawn))
     assert found[0, 0, 0].tolist() == [2, 2, 3, 3, 4, 4]
+
+
+def test_logits_of_half_precision_are_summed_in_full() -> None:
+    third = torch.full((1, 1, 4, 4), 1 / 3, dtype=torch.bfloat16)
+    found = OverlapTileInferer((8, 8), 4)(torch.zeros(1, 1, 4, 7), lambda _: third)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, third.float()[..., :1].expand(1, 1, 4, 7))

@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import MISSING, fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from pipeline.metrics.running import MeanDice
 from pipeline.tracking.query import RunRecord
 from pipeline.tracking.store import open_client
 from pipeline.train.state import load_state
+from pipeline.train.step import Choice
 from pipeline.train.workflow import Training
 from tests.tiny import (
     ATTUNET,
@@ -247,6 +250,32 @@ def test_a_resume_with_another_setting_is_refused_and_leaves_the_run_alone(
 def test_nothing_to_resume_is_one_line(tiny: Path, tmp_path: Path) -> None:
     assert "no run of attunet to resume" in train(tmp_path, tiny, resume="last").line
     assert "holds no state/last.pt" in train(tmp_path, tiny, resume=str(tmp_path)).line
+
+
+# How updates are computed
+
+
+def training(device: str, **parts: Any) -> Training:
+    """A training of nothing on a device."""
+    nothing: dict[str, Any] = {f.name: None for f in fields(Training) if f.default is MISSING}
+    trainer = SimpleNamespace(state=SimpleNamespace(device=device))
+    return Training(**{**nothing, "trainer": trainer, "config": {}, "source": Path(), **parts})
+
+
+@pytest.mark.parametrize(
+    ("device", "amp", "expected"),
+    [("cuda", True, True), ("cuda", False, False), ("cpu", True, False)],
+)
+def test_a_validation_computes_as_the_updates_do_where_monai_can(
+    device: str, amp: bool, expected: bool
+) -> None:
+    used: list[Any] = []
+    step = SimpleNamespace(use=lambda *given: used.append(given))
+    validator, network = SimpleNamespace(amp=None), torch.nn.Identity()
+    choice = Choice(amp=amp)
+    training(device, step=step, validator=validator)._compute_as(choice, network)
+    assert used == [(choice, network, torch.device(device))]
+    assert validator.amp is expected
 
 
 # Weights to start from
