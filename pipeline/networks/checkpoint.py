@@ -28,7 +28,9 @@ def frozen_statistics(block: nn.Module) -> Iterator[None]:
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+        norm.momentum = 0.0
+        if norm.num_batches_tracked is not None:  # a synchronised norm wants one to count on
+            norm.num_batches_tracked = norm.num_batches_tracked.clone()
     try:
         yield
     finally:

@@ -1,13 +1,16 @@
 """Gradient checkpointing saves memory and changes neither outputs, gradients nor statistics."""
 
+import copy
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from pipeline.contract import Network
 from pipeline.networks import build_network, preset_options
+from pipeline.networks.checkpoint import run
 
 HEAVY = [
     "unet3plus",
@@ -55,3 +58,17 @@ def test_a_checkpointed_step_is_the_same_with_less_memory(name: str) -> None:
         assert torch.allclose(a.grad, b.grad, rtol=1e-3, atol=1e-6), key
     for key, value in plain.state_dict().items():
         assert torch.allclose(value, light.state_dict()[key], atol=1e-6), key
+
+
+def test_a_synchronised_norm_is_computed_again_and_counts_a_batch_once() -> None:
+    block = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    )
+    plain = copy.deepcopy(block)
+    x = torch.randn(2, 1, 8, 8)
+    run(block, x, checkpointed=True).square().mean().backward()
+    plain(x).square().mean().backward()
+    assert isinstance(block[1], nn.SyncBatchNorm)
+    assert block[1].num_batches_tracked == 1
+    for one, other in zip(block.state_dict().values(), plain.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
