@@ -18,6 +18,8 @@ from pipeline.train.sampling import EpochSampler
 
 def place(network: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to its device, wrapped where several processes train it."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # for whatever allocates without naming a device
     return wrap(network.to(device), device)
 
 
