@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import nan
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine
 from ignite.exceptions import NotComputableError
 from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced
-from torch import Tensor
+from torch import Tensor, distributed
 
 from pipeline.errors import GeometryError
 
@@ -139,5 +138,8 @@ def _histogram(mask: Tensor, classes: int) -> Tensor:
 
 def _over_processes(value: Tensor) -> Tensor:
     """The sum over all processes, the same in each."""
-    total = idist.all_reduce(value.clone())
-    return torch.as_tensor(total)
+    total = value.clone()
+    if distributed.is_available() and distributed.is_initialized():
+        # not ignite's, which takes it to a GPU wherever there is one
+        distributed.all_reduce(total)
+    return total

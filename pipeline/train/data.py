@@ -27,10 +27,27 @@ def check_data(manifest: str, dataset_dir: str | None = None, fold: int | None =
         fold: The fold that is trained; None: the manifest's split.
 
     Raises:
-        SystemExit: 2, where there is an error; its line names the first ones.
+        SystemExit: 2, where there is an error; its line names the first ones. In every process.
     """
-    if not distributed.leads():
-        return
+    error: Exception | None = None
+    if distributed.leads():
+        try:
+            _check(manifest, dataset_dir, fold)
+        except Exception as found:
+            error = found
+    refused = distributed.agreed(error is not None)
+    if error is not None:
+        raise error
+    if refused:
+        raise SystemExit(2)
+
+
+def _check(manifest: str, dataset_dir: str | None, fold: int | None) -> None:
+    """As `check_data`, in this process.
+
+    Raises:
+        DataError: There is an error in the data.
+    """
     loaded = load_manifest(manifest, dataset_dir)
     check_files(loaded)
     report = check_for_training(loaded, fold=fold)

@@ -3,20 +3,32 @@
 import os
 import sys
 import traceback
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 
 Value = TypeVar("Value")
+# the first process may check or score a large data set while the others wait
+PATIENCE = timedelta(hours=12)
 
 
 def rank_and_world() -> tuple[int, int]:
     """Return this process's rank and the number of processes; joins the group on first use."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        _join()
     return (distributed.get_rank(), world) if world > 1 else (0, 1)
+
+
+def _join() -> None:
+    """Join the group: what lies in memory goes over gloo, beside GPUs as well."""
+    if "SLURM_JOB_ID" in os.environ and "LOCAL_RANK" in os.environ:
+        # within an allocation ignite takes SLURM's word, and that is of torchrun, not of us
+        os.environ["SLURM_LOCALID"] = os.environ["LOCAL_RANK"]
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE)
 
 
 def leads() -> bool:
@@ -57,7 +69,6 @@ def wrap(network: nn.Module, device: torch.device) -> nn.Module:
     if rank_and_world()[1] == 1:
         return network
     if device.type == "cuda":
-        torch.cuda.set_device(device)
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     devices = [device] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(network, device_ids=devices)

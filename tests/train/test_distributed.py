@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -156,18 +157,52 @@ def test_who_fails_alone_is_not_ended() -> None:
     distributed.abandon(ValueError("odd"))
 
 
-def test_processes_gather_and_agree_on_a_word(tmp_path: Path) -> None:
+ASK = """
+import os, sys
+os.environ["SLURM_JOB_ID"] = "7"  # an allocation, and torchrun in it
+import ignite.distributed as idist
+import torch
+from pipeline.bundles import settings
+from pipeline.metrics.running import MeanDice
+from pipeline.train import data, distributed as d
+rank = d.rank_and_world()[0]
+words = [d.gathered(rank), d.everywhere(True), d.everywhere(rank == 0), d.agreed(rank)]
+words.append(settings._least(4.0 - rank))
+metric = MeanDice(["a"])
+mask = torch.ones(1, 4)
+metric.update(([mask], [mask * (rank == 0)]))
+words += [metric.compute(), idist.get_local_rank() == rank]
+sys.stdout.write(f"{rank} {words}\\n")
+sys.stdout.flush()
+data.check_data("phantm")
+"""
+
+
+def test_processes_gather_agree_and_end_by_one_verdict_on_the_data(tmp_path: Path) -> None:
     assert distributed.gathered(3) == [3]
     assert distributed.everywhere(True)
     assert not distributed.everywhere(False)
-    script = """
-from pipeline.train import distributed as d
-rank = d.rank_and_world()[0]
-print(rank, d.gathered(rank), d.everywhere(True), d.everywhere(rank == 0), d.agreed(rank))
-d.leave()
-"""
-    (tmp_path / "ask.py").write_text(script)
-    done = torchrun(tmp_path, "ask.py")
-    assert done.returncode == 0, done.stderr
-    words = "[0, 1] True False 0"
-    assert sorted(done.stdout.splitlines()) == [f"0 {words}", f"1 {words}"]
+    (tmp_path / "ask.py").write_text(ASK)
+    done = torchrun(tmp_path, "--log-dir", "logs", "--tee", "3", "ask.py")
+    assert done.returncode != 0
+    words = "[[0, 1], True, False, 0, 3.0, 0.5, True]"
+    said = re.findall(r"^\[default\d\]:(\d .*)$", done.stdout, re.MULTILINE)
+    assert sorted(said) == [f"0 {words}", f"1 {words}"], done.stderr
+    assert done.stderr.count("]:error: ") == 1
+    assert set(re.findall(r"exitcode +: (-?\d+)", done.stderr)) <= {"2", "-15"}
+
+
+@pytest.mark.parametrize(("cuda", "backend"), [(True, "cpu:gloo,cuda:nccl"), (False, "gloo")])
+def test_a_group_is_patient_and_uses_gloo_for_what_lies_in_memory(
+    cuda: bool, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda kind, **more: asked.update(more, kind=kind)
+    )
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert distributed.rank_and_world() == (1, 2)
+    assert asked["kind"] == backend
+    assert asked["timeout"].total_seconds() > 3600
