@@ -10,7 +10,7 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 
 from pipeline.engines.allocator import keep_large_blocks
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ResourceError
 from pipeline.train import distributed
 from pipeline.train.average import Average
 
@@ -73,6 +73,7 @@ class TrainStep:
     Raises:
         DataError: At the call, for a loss or gradients that are not finite; the batch's cases
             are named, and the weights are those before. In every process, whichever had them.
+        ResourceError: At the call, where the device has too little memory.
     """
 
     def __init__(self, average: Average, clip: float | None = 5.0) -> None:
@@ -100,10 +101,13 @@ class TrainStep:
         network, optimizer = engine.network, engine.optimizer
         network.train()
         optimizer.zero_grad(set_to_none=True)
-        loss = forward_loss(network, engine.loss_function, image, label, self.choice)
-        value = float(loss.detach())
-        # not before the backward pass: there the other processes wait for this one's gradients
-        norm = self._gradients(network, optimizer, loss)
+        try:
+            loss = forward_loss(network, engine.loss_function, image, label, self.choice)
+            value = float(loss.detach())
+            # not before the backward pass: there the others wait for this process's gradients
+            norm = self._gradients(network, optimizer, loss)
+        except torch.OutOfMemoryError as error:
+            raise too_large(image.shape, device) from error
         finite = math.isfinite(value) and math.isfinite(norm)
         if not distributed.everywhere(finite):
             raise non_finite(value, norm, batch.get("case", ()), engine)
@@ -129,6 +133,15 @@ class TrainStep:
             scaler.unscale_(optimizer)
         total = nn.utils.clip_grad_norm_(network.parameters(), self.clip)
         return float(total) if scaler is None else 0.0
+
+
+def too_large(shape: Sequence[int], device: torch.device) -> ResourceError:
+    """The refusal of a batch `(B, C, *S)` that does not fit."""
+    return ResourceError(
+        f"the memory of {device} is too small for batch_size {shape[0]} and patch "
+        f"{list(shape[2:])}",
+        hint="give a smaller --batch_size or --patch, or end what else uses the device",
+    )
 
 
 def non_finite(loss: float, norm: float, cases: Sequence[str] | str, engine: Engine) -> DataError:

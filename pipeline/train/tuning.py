@@ -24,7 +24,7 @@ from pipeline.engines.machine import device_name
 from pipeline.errors import InvalidValueError
 from pipeline.io import atomic_path
 from pipeline.settings import cache_dir
-from pipeline.train.step import Choice, forward_loss, memory_format
+from pipeline.train.step import Choice, forward_loss, memory_format, too_large
 
 GAIN = 1.03  # a candidate must be faster by this factor
 ROUNDS = 2
@@ -62,6 +62,16 @@ class Bench:
         finite = math.isfinite(float(value.detach()))
         return time.perf_counter() - began, finite
 
+    def tried(self, choice: Choice) -> tuple[float, bool]:
+        """As `step`; infinite and not finite where the memory is too small."""
+        try:
+            return self.step(choice)
+        except torch.OutOfMemoryError:
+            pass  # what the step held goes with the error
+        self.network.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        return math.inf, False
+
 
 def tune(
     network: nn.Module,
@@ -92,6 +102,7 @@ def tune(
 
     Raises:
         InvalidValueError: Autocast asked for where it would compute wrong gradients.
+        ResourceError: The device has too little memory for a step.
     """
     path = _cache_path(network, loss, shape, device, amp)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,10 +209,17 @@ def _race(bench: Bench, device: torch.device, amp: bool | None) -> tuple[Choice,
     changes: list[dict[str, bool]] = [] if unsafe else [{"channels_last": True}]
     if device.type == "cpu":
         changes.insert(0, {"keep_memory": True})
+    told = []
+    first, _ = bench.tried(best)
+    if math.isinf(first) and amp is None:
+        amp = True
+        best = Choice(amp=True)
+        first, _ = bench.tried(best)
+        told.append("float32 does not fit")
+    if math.isinf(first):
+        raise too_large(bench.image.shape, device)
     if amp is None:
         changes.append({"amp": True})
-    first, _ = bench.step(best)
-    told = []
     for change in changes if first < SLOWEST_S else []:
         candidate = replace(best, **change)
         gain = _gain(bench, best, candidate)
@@ -214,20 +232,20 @@ def _race(bench: Bench, device: torch.device, amp: bool | None) -> tuple[Choice,
 
 
 def _gain(bench: Bench, best: Choice, candidate: Choice) -> float:
-    """Speed of `candidate` over `best`, by turns; 0 where it is not finite or hopeless."""
-    reference, _ = bench.step(best)
-    first, finite = bench.step(candidate)
+    """Speed of `candidate` over `best`, by turns; 0 where it is hopeless or does not fit."""
+    reference, _ = bench.tried(best)
+    first, finite = bench.tried(candidate)
     if not finite:
         return 0.0
     if first > GIVE_UP * reference:
-        second, _ = bench.step(candidate)
+        second, _ = bench.tried(candidate)
         if second > GIVE_UP * reference:
             return reference / second
     times: dict[Choice, list[float]] = {best: [], candidate: []}
     for _ in range(ROUNDS):
         for choice in (best, candidate):
-            bench.step(choice)  # the first step after a change pays for it
-            seconds, finite = bench.step(choice)
+            bench.tried(choice)  # the first step after a change pays for it
+            seconds, finite = bench.tried(choice)
             times[choice].append(seconds)
             if not finite:
                 return 0.0

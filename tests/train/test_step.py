@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.engines.allocator import keep_large_blocks
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ResourceError
 from pipeline.train.average import Average
 from pipeline.train.step import Choice, TrainStep, amp_dtype, forward_loss, memory_format
 
@@ -179,3 +179,15 @@ def test_gradients_that_are_no_number_are_refused_before_they_reach_the_weights(
         TrainStep(average)(run, batches(1)[0])
     for state in (model.state_dict(), average.module.state_dict()):
         assert all(torch.equal(before[k], v) for k, v in state.items())
+
+
+def test_a_batch_that_does_not_fit_is_refused_with_its_size() -> None:
+    model = network()
+    run = engine(model)
+
+    def full(output: Tensor, label: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("no room")
+
+    run.loss_function = full
+    with pytest.raises(ResourceError, match=r"too small for batch_size 2 and patch \[6, 6, 6\]"):
+        TrainStep(Average(model))(run, batches(1)[0])

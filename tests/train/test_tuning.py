@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from pipeline.errors import InvalidValueError
+from pipeline.errors import InvalidValueError, ResourceError
 from pipeline.networks import NETWORKS, build_network
 from pipeline.train import tuning
 from pipeline.train.step import Choice
@@ -43,13 +43,18 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[[Rule], list[Choice]]:
-    """Let a rule say how long a step takes; infinity stands for one that is not finite."""
+    """Let a rule say how long a step takes; infinity stands for one that is not finite.
+
+    Less than nothing stands for one that does not fit into memory.
+    """
     steps: list[Choice] = []
 
     def use(rule: Rule) -> list[Choice]:
         def step(self: Any, choice: Choice) -> tuple[float, bool]:
             steps.append(choice)
             seconds = rule(choice)
+            if seconds < 0:
+                raise torch.OutOfMemoryError("no room")
             return (0.01, False) if math.isinf(seconds) else (seconds, True)
 
         monkeypatch.setattr(tuning.Bench, "step", step)
@@ -93,6 +98,27 @@ def test_a_hopeless_change_ends_after_two_steps(bench: Callable[[Rule], Any], to
     steps = bench(lambda c: 20.0 if c.amp else 1.0)
     assert not chosen().amp
     assert sum(step.amp for step in steps) == 2
+
+
+def test_a_change_that_does_not_fit_is_dropped(bench: Callable[[Rule], Any], told: Any) -> None:
+    bench(lambda c: -1.0 if c.channels_last else 1.0 - 0.3 * c.amp)
+    assert chosen() == Choice(amp=True)
+
+
+def test_where_only_autocast_fits_it_is_taken(bench: Callable[[Rule], Any], told: Any) -> None:
+    bench(lambda c: 1.0 - 0.3 * c.channels_last if c.amp else -1.0)
+    choice, line = tune(network(), Loss(), SHAPE, 1, CPU)
+    assert choice == Choice(channels_last=True, amp=True)
+    assert "float32 does not fit" in line
+
+
+@pytest.mark.parametrize("amp", [None, True, False])
+def test_a_batch_that_never_fits_is_refused_with_its_size(
+    amp: bool | None, bench: Callable[[Rule], Any], told: Any
+) -> None:
+    bench(lambda c: -1.0)
+    with pytest.raises(ResourceError, match=r"of cpu is too small for batch_size 2 and patch \[8"):
+        chosen(amp)
 
 
 def test_a_slow_step_is_not_timed_again_and_again(bench: Callable[[Rule], Any], told: Any) -> None:
