@@ -27,6 +27,7 @@ from pipeline.train import distributed
 from pipeline.train.average import Average
 from pipeline.train.calibration import keep_calibration
 from pipeline.train.report import ScoreTable
+from pipeline.train.sampling import fast_kernels
 from pipeline.train.schedule import Clock
 from pipeline.train.state import StateSaver, load_state, restore
 from pipeline.train.step import Choice, TrainStep
@@ -152,6 +153,7 @@ class Training:
     def _prepare(self, state: Mapping[str, Any] | None) -> None:
         """Choose how updates are computed, and write the run's configs."""
         inner = unwrapped(self.network)
+        fast_kernels()  # before they are timed
         self._compute_as(self._choose(inner, state), inner)
         if state is not None:
             logger.info("resumed after epoch %d (%.0f s)", state["epoch"], self.clock.before_s)

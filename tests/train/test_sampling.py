@@ -108,3 +108,13 @@ def test_each_epoch_of_a_trainer_is_seeded_before_its_first_batch() -> None:
     with kept_state():
         engine.run(loader, max_epochs=3)
     assert told == [order(epoch, 2, 5, 4) for epoch in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("cuda", [True, False])
+def test_a_gpu_takes_its_fastest_kernels(cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    engine: Any = SimpleNamespace(state=SimpleNamespace(epoch=1))
+    with kept_state():
+        EpochSeed(EpochSampler(3, 3), Dataset())(engine)
+        found = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    assert found == (not cuda, cuda)
