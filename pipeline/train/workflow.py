@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.bundles.interrupt import exit_code, interruptible
 from pipeline.bundles.settings import claim_folder
 from pipeline.bundles.weights import find_weights, load_into, read_weights, state_of, unwrapped
 from pipeline.bundles.workflow import config_folder, current_config
+from pipeline.engines.machine import device_name
 from pipeline.errors import DataError
 from pipeline.metrics import format_table
 from pipeline.planning.intensities import network_channels
@@ -164,22 +165,31 @@ class Training:
             logger.info("run %s", self.output_dir)
 
     def _choose(self, inner: nn.Module, state: Mapping[str, Any] | None) -> Choice:
-        """How updates are computed: as before a resume, else as measured."""
-        if state is not None:
-            choice = Choice(**state["choice"])
-            choice = choice if self.amp is None else replace(choice, amp=self.amp)
-        else:
-            plan, facts = self.plan, self.facts
-            channels = len(network_channels(facts["modality"], plan))
-            shape = (plan["batch_size"], channels, *plan["patch"])
-            labels = len(facts["classes"]) if facts["head"] == "sigmoid" else 1
-            measured = None
-            if distributed.leads():
-                loss = self.trainer.loss_function
-                measured = tune(inner, loss, shape, labels, self._device(), self.amp)
-                logger.info(measured[1])
-            choice = distributed.agreed(measured)[0]  # type: ignore[index]
-        self.saver.extra["choice"] = choice.to_dict()
+        """How updates are computed: as before a resume on this device, else as measured."""
+        choice = Choice()
+        device = device_name(self._device())
+        if distributed.leads():
+            choice = self._choice_before(state, device) or self._measured(inner)
+        choice = distributed.agreed(choice)
+        self.saver.extra |= {"choice": choice.to_dict(), "chosen_on": device}
+        return choice
+
+    def _choice_before(self, state: Mapping[str, Any] | None, device: str) -> Choice | None:
+        """The choice of a state; None where it holds on another device or with other settings."""
+        if state is None or state.get("chosen_on", device) != device:
+            return None
+        choice = Choice(**state["choice"])
+        return choice if self.amp in (None, choice.amp) else None
+
+    def _measured(self, inner: nn.Module) -> Choice:
+        """How a step is fastest here."""
+        plan, facts = self.plan, self.facts
+        channels = len(network_channels(facts["modality"], plan))
+        shape = (plan["batch_size"], channels, *plan["patch"])
+        labels = len(facts["classes"]) if facts["head"] == "sigmoid" else 1
+        loss = self.trainer.loss_function
+        choice, line = tune(inner, loss, shape, labels, self._device(), self.amp)
+        logger.info(line)
         return choice
 
     def _compute_as(self, choice: Choice, inner: nn.Module) -> None:

@@ -278,6 +278,30 @@ def test_a_validation_computes_as_the_updates_do_where_monai_can(
     assert validator.amp is expected
 
 
+@pytest.mark.parametrize(
+    ("chosen_on", "amp", "kept"),
+    [
+        ("this", None, True),
+        ("this", True, True),
+        ("this", False, False),
+        ("another", None, False),
+        (None, None, True),  # of a version that did not write it
+    ],
+)
+def test_a_resume_computes_as_before_on_the_same_device_alone(
+    chosen_on: str | None, amp: bool | None, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.train.workflow.device_name", lambda device: "this")
+    before, anew = Choice(amp=True, channels_last=True), Choice(keep_memory=True)
+    monkeypatch.setattr(Training, "_measured", lambda self, inner: anew)
+    saver = SimpleNamespace(extra={})
+    state: dict[str, Any] = {"choice": before.to_dict()}
+    state |= {} if chosen_on is None else {"chosen_on": chosen_on}
+    found = training("cpu", saver=saver, amp=amp)._choose(torch.nn.Identity(), state)
+    assert found == (before if kept else anew)
+    assert saver.extra == {"choice": found.to_dict(), "chosen_on": "this"}
+
+
 # Weights to start from
 
 
