@@ -50,7 +50,9 @@ def loader(
     num_workers: int | None = None,
     device: torch.device | None = None,
 ) -> DataLoader:
-    """Return MONAI's loader: pinned memory for a GPU, workers as given or as fits the device.
+    """Return MONAI's loader: workers as given or as fits the device.
+
+    Memory is pinned where a GPU trains: there the copy goes on beside the update.
 
     Args:
         dataset: The cases.
@@ -59,15 +61,21 @@ def loader(
         num_workers: None: 0 on a CPU, whose cores the network needs; 4 beside a GPU, or fewer.
         device: Where the network is.
     """
-    cuda = device is not None and device.type == "cuda"
+    training = device is not None and device.type == "cuda" and sampler is not None
     workers = num_workers
     if workers is None:
-        workers = min(4, max(0, (os.cpu_count() or 1) - 1)) if cuda and sampler is not None else 0
+        workers = min(4, max(0, _cores() - 1)) if training else 0
     return DataLoader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
         num_workers=workers,
-        pin_memory=cuda,
+        pin_memory=training,
         persistent_workers=False,
     )
+
+
+def _cores() -> int:
+    """Cores that this process may use, of those that it shares with others of its machine."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (allowed or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

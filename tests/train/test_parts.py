@@ -59,14 +59,20 @@ def test_a_cpu_needs_its_cores_for_the_network(monkeypatch: pytest.MonkeyPatch) 
     assert asked(monkeypatch, 2, EpochSampler(5, 4), device=CPU) == (0, False)
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(16, 4), (2, 1), (1, 0)])
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"), [(16, 1, 4), (2, 1, 1), (1, 1, 0), (16, 4, 3), (2, 4, 0)]
+)
 def test_a_gpu_gets_pinned_memory_and_workers_while_it_trains(
-    cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+    cores: int, processes: int, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.train.parts.os.cpu_count", lambda: cores)
+    allowed = set(range(cores))
+    monkeypatch.setattr(
+        "pipeline.train.parts.os.sched_getaffinity", lambda process: allowed, raising=False
+    )
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     cuda = torch.device("cuda")
     assert asked(monkeypatch, 2, EpochSampler(5, 4), device=cuda) == (workers, True)
-    assert asked(monkeypatch, device=cuda) == (0, True)
+    assert asked(monkeypatch, device=cuda) == (0, False)
 
 
 def test_the_users_number_of_workers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
