@@ -36,6 +36,9 @@ class Validation(ValidationHandler):
         if due and self.cases:
             share_buffers(self.validator.network)  # type: ignore[union-attr]
             super().__call__(engine)
+            # the last case would stay on the GPU beside the training
+            state = self.validator.state  # type: ignore[union-attr]
+            state.batch = state.output = None
 
 
 class BestWeights:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine, Events, State
 from monai.engines import Evaluator, SupervisedEvaluator
 from torch import nn
 
@@ -22,9 +22,11 @@ class Validator(Evaluator):
         self.data_loader = range(cases)
         self.epochs: list[int] = []
         self.network = nn.Identity()
+        self.state = State()
 
     def run(self, epoch: int = 1) -> None:  # type: ignore[override]
         self.epochs.append(epoch)
+        self.state.batch = self.state.output = [torch.ones(1)]
 
 
 def epochs_validated(interval: int, max_epochs: int, cases: int = 1) -> list[int]:
@@ -36,6 +38,7 @@ def epochs_validated(interval: int, max_epochs: int, cases: int = 1) -> list[int
     Validation(interval, validator, clock).attach(engine)
     engine.run(range(2), max_epochs=100)
     assert engine.state.epoch == max_epochs
+    assert not cases or validator.state.output is validator.state.batch is None
     return validator.epochs
 
 
