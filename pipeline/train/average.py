@@ -47,7 +47,7 @@ class Average:
             for old, new in zip(averaged, current, strict=True):
                 old.copy_(new)
             return
-        n = int(count)
+        n = int(self._model.n_averaged)  # lies in memory; `count` is a copy beside the weights
         keep = min(self.decay, (1 + n) / (10 + n))
         torch._foreach_lerp_(list(averaged), list(current), 1 - keep)
 
