@@ -19,6 +19,8 @@ class OverlapTileInferer(Inferer):
     it takes. The last tiles end with the image and so reach back into others; there the mean is
     taken, for pooling sees the voxels at another offset.
 
+    Where a GPU's memory does not hold the logits, they are put together on the CPU and stay there.
+
     Args:
         patch: The network's input in voxels; two numbers for pictures and for slices.
         border: Voxels per axis that the logits lack, half on each side.
@@ -51,12 +53,40 @@ class OverlapTileInferer(Inferer):
             InvalidValueError: The network's axes are not those of the images.
         """
         images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        logits = torch.stack([self._tiled(image, network, *args, **kwargs) for image in images])
+        logits: Tensor | None = None
+        try:
+            logits = self._stacked(images, images.device, network, *args, **kwargs)
+        except torch.OutOfMemoryError:
+            if not images.is_cuda:
+                raise
+        if logits is None:  # not in the handler: its error holds what was computed
+            torch.cuda.empty_cache()
+            logits = self._stacked(images, torch.device("cpu"), network, *args, **kwargs)
         if isinstance(inputs, MetaTensor):
             return MetaTensor(logits, meta=inputs.meta)
         return logits
 
-    def _tiled(self, image: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _stacked(
+        self,
+        images: Tensor,
+        where: torch.device,
+        network: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Logits `(B, K, *S)` of all images, put together in the memory of `where`."""
+        return torch.stack(
+            [self._tiled(image, where, network, *args, **kwargs) for image in images]
+        )
+
+    def _tiled(
+        self,
+        image: Tensor,
+        where: torch.device,
+        network: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         """Logits `(K, *S)` of one image."""
         layout = lay_tiles(
             image.shape[1:], self.seen, self.given, flat=self.slice_axis, slices=self.slices
@@ -64,7 +94,7 @@ class OverlapTileInferer(Inferer):
         gather = Gather(image, layout)
         tiles = places(layout, range(len(layout.shape)))
         result: Tensor | None = None
-        times = image.new_zeros(image.shape[1:])
+        times = image.new_zeros(image.shape[1:], device=where)
         for first in range(0, len(tiles), self.batch):
             group = tiles[first : first + self.batch]
             seen = image.new_empty((len(group), layout.channels(len(image)), *layout.seen))
@@ -75,8 +105,8 @@ class OverlapTileInferer(Inferer):
                 # under autocast logits are of half precision, and so would their sum be
                 kind = torch.promote_types(computed.dtype, torch.float32)
                 size = (computed.shape[1], *image.shape[1:])
-                result = computed.new_zeros(size, dtype=kind)
-            for part, place in zip(computed, group, strict=True):
+                result = computed.new_zeros(size, dtype=kind, device=where)
+            for part, place in zip(computed.to(where), group, strict=True):
                 starts = [along[i] for along, i in zip(layout.starts, place, strict=True)]
                 _add(result, times, part, starts, self.slice_axis)
         return None if result is None else result.div_(times)

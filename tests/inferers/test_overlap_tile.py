@@ -82,3 +82,27 @@ def test_logits_of_half_precision_are_summed_in_full() -> None:
     found = OverlapTileInferer((8, 8), 4)(torch.zeros(1, 1, 4, 7), lambda _: third)
     assert found.dtype == torch.float32
     assert torch.equal(found, third.float()[..., :1].expand(1, 1, 4, 7))
+
+
+class OnGpu(Tensor):
+    """A tensor that says that it lies on a GPU."""
+
+    is_cuda = True
+
+
+def test_where_a_gpu_has_no_room_logits_are_put_together_without_it() -> None:
+    left, network = [1, 1], Trimming(2)
+
+    def full(x: Tensor) -> Tensor:
+        if left:
+            left.pop()
+            raise torch.OutOfMemoryError("no room")
+        return torch.as_tensor(network(x))
+
+    images = torch.randn(2, 1, 9, 10)
+    inferer = OverlapTileInferer((9, 10), BORDER)
+    with pytest.raises(torch.OutOfMemoryError):
+        inferer(images, full)
+    found = inferer(images.as_subclass(OnGpu), full)
+    assert not left
+    assert torch.equal(torch.as_tensor(found), inferer(images, network))
