@@ -96,18 +96,22 @@ class TrainStep:
     def __call__(self, engine: Any, batch: Mapping[str, Any]) -> dict[str, float]:
         """Update the engine's network on a batch with `image`, `label` and `case`."""
         device = torch.device(engine.state.device)
+        try:
+            return {"loss": self._update(engine, batch, device)}
+        except torch.OutOfMemoryError as error:
+            raise too_large(batch["image"].shape, device) from error
+
+    def _update(self, engine: Any, batch: Mapping[str, Any], device: torch.device) -> float:
+        """One update; return its loss."""
         image = batch["image"].to(device, non_blocking=True)
         label = batch["label"].to(device, non_blocking=True)
         network, optimizer = engine.network, engine.optimizer
         network.train()
         optimizer.zero_grad(set_to_none=True)
-        try:
-            loss = forward_loss(network, engine.loss_function, image, label, self.choice)
-            value = float(loss.detach())
-            # not before the backward pass: there the others wait for this process's gradients
-            norm = self._gradients(network, optimizer, loss)
-        except torch.OutOfMemoryError as error:
-            raise too_large(image.shape, device) from error
+        loss = forward_loss(network, engine.loss_function, image, label, self.choice)
+        value = float(loss.detach())
+        # not before the backward pass: there the other processes wait for this one's gradients
+        norm = self._gradients(network, optimizer, loss)
         finite = math.isfinite(value) and math.isfinite(norm)
         if not distributed.everywhere(finite):
             raise non_finite(value, norm, batch.get("case", ()), engine)
@@ -117,7 +121,7 @@ class TrainStep:
             self.scaler.step(optimizer)
             self.scaler.update()
         self.average.update(network)
-        return {"loss": value}
+        return value
 
     def _gradients(self, network: nn.Module, optimizer: Any, loss: Tensor) -> float:
         """Backward pass, with a scaled loss under float16; the gradients clipped.

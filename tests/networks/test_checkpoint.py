@@ -66,7 +66,7 @@ def test_a_synchronised_norm_is_computed_again_and_counts_a_batch_once() -> None
     )
     plain = copy.deepcopy(block)
     x = torch.randn(2, 1, 8, 8)
-    run(block, x, checkpointed=True).square().mean().backward()
+    run(block, x, checkpointed=True).square().mean().backward()  # type: ignore[no-untyped-call]
     plain(x).square().mean().backward()
     assert isinstance(block[1], nn.SyncBatchNorm)
     assert block[1].num_batches_tracked == 1
