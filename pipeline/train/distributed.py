@@ -87,6 +87,8 @@ def abandon(error: BaseException) -> None:
     The usual end would wait as well: taking the group apart needs all of them. `torchrun` sees
     this one die and ends the others.
     """
+    if not distributed.is_available() or not distributed.is_initialized():
+        return  # nor join them now
     if rank_and_world()[1] == 1:
         return
     code: Any = 1
