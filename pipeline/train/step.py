@@ -109,9 +109,9 @@ class TrainStep:
         network.train()
         optimizer.zero_grad(set_to_none=True)
         loss = forward_loss(network, engine.loss_function, image, label, self.choice)
-        value = float(loss.detach())
-        # not before the backward pass: there the other processes wait for this one's gradients
         norm = self._gradients(network, optimizer, loss)
+        value = float(loss.detach())  # a GPU is waited for once, after the backward pass
+        # not before it: there the other processes wait for this one's gradients
         finite = math.isfinite(value) and math.isfinite(norm)
         if not distributed.everywhere(finite):
             raise non_finite(value, norm, batch.get("case", ()), engine)
