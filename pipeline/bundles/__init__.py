@@ -1,11 +1,11 @@
 """Bundles: their settings checked, their facts and plans found, their weights read strictly."""
 
+from pipeline.bundles.device import pick_device
 from pipeline.bundles.keys import check
 from pipeline.bundles.settings import (
     claim_folder,
     datalist,
     facts,
-    pick_device,
     plan,
     run_folder,
     trained,

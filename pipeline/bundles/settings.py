@@ -1,6 +1,5 @@
 """What a config's settings lead to: facts, plan, cases, folders. The configs call these."""
 
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -9,10 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
-from torch import distributed
 
+from pipeline.bundles.device import least_memory_gib
 from pipeline.bundles.guard import plain
 from pipeline.bundles.record import read_record, record_beside
 from pipeline.bundles.weights import find_weights
@@ -99,7 +97,7 @@ def plan(
         Fingerprint.from_dict(dict(facts)),
         preset=preset,
         spatial_dims=spatial_dims,
-        memory_gib=_least(memory_gib(device)) if memory is None else memory,
+        memory_gib=least_memory_gib(device) if memory is None else memory,
         network=settable,
         overrides=overrides,
     )
@@ -121,62 +119,6 @@ def divisor_of(
             return build_network(network, spatial_dims, 1, 2, **options).divisor
     except RuntimeError:  # MONAI's transformers compute with values while they are built
         return build_network(network, spatial_dims, 1, 2, **options).divisor
-
-
-def memory_gib(device: str | None) -> float:
-    """Memory of the device that will train, in GiB; of a CPU this process's share."""
-    chosen = pick_device(device)
-    if chosen.type == "cuda":
-        return float(torch.cuda.get_device_properties(chosen).total_memory / 2**30)
-    sharing = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return float(psutil.virtual_memory().total / 2**30) / sharing
-
-
-def _least(gib: float) -> float:
-    """The smallest memory of the processes that train together: all of them need one plan."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return gib
-    least = torch.tensor(gib, dtype=torch.float64)
-    distributed.all_reduce(least, distributed.ReduceOp.MIN)
-    return float(least)
-
-
-@plain
-def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """As `find_device`, for configs: a refusal ends the program in one line."""
-    return find_device(device)
-
-
-def find_device(device: str | torch.device | None = None) -> torch.device:
-    """The device by name, else a GPU, else the CPU; each process of `torchrun` has its own GPU.
-
-    Raises:
-        InvalidValueError: No such device here, or one GPU for several processes.
-    """
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise InvalidValueError(f"device is {device!r}", hint="use cpu, cuda or cuda:0") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidValueError(f"device is {device!r}, but no GPU is there", hint="use cpu")
-    return _own_gpu(chosen) if chosen.type == "cuda" else chosen
-
-
-def _own_gpu(device: torch.device) -> torch.device:
-    """The GPU that is meant, with its index."""
-    count, world = torch.cuda.device_count(), int(os.environ.get("WORLD_SIZE", "1"))
-    if device.index is None:  # a cluster may show each process its own GPU alone
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % count)
-    if world > 1:
-        raise InvalidValueError(
-            f"device is '{device}' for {world} processes", hint="use cuda: each takes its own GPU"
-        )
-    if device.index >= count:
-        names = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
-        raise InvalidValueError(f"device is '{device}', but the GPUs are {names}", hint="use cuda")
-    return device
 
 
 @plain
@@ -282,8 +224,6 @@ __all__ = [
     "claim_folder",
     "datalist",
     "facts",
-    "memory_gib",
-    "pick_device",
     "plan",
     "run_folder",
     "trained",

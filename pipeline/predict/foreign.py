@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 
+from pipeline.bundles.device import find_device
 from pipeline.bundles.guard import refusal
-from pipeline.bundles.settings import find_device
 from pipeline.bundles.weights import find_weights, load_into, read_weights, sha256
 from pipeline.errors import DataError, InvalidValueError
 from pipeline.io import Reading, write_nifti

@@ -11,8 +11,8 @@ from typing import Any, Final, Self
 
 from monai.data import MetaTensor
 
+from pipeline.bundles.device import find_device
 from pipeline.bundles.guard import refusal
-from pipeline.bundles.settings import find_device
 from pipeline.errors import DataError, InvalidValueError, PipelineError, ResourceError
 from pipeline.predict.computing import Engines
 from pipeline.predict.inputs import InputCase

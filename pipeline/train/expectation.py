@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import torch
 
-from pipeline.bundles.settings import find_device, memory_gib
+from pipeline.bundles.device import find_device, memory_gib
 from pipeline.engines.machine import device_name
 from pipeline.io import atomic_path
 from pipeline.losses import DiceCELoss
