@@ -19,14 +19,13 @@ def memory_gib(device: str | None) -> float:
     return float(psutil.virtual_memory().total / 2**30) / sharing
 
 
-def least_memory_gib(device: str | None) -> float:
-    """The smallest `memory_gib` of the processes that train together: all need one plan."""
-    gib = memory_gib(device)
+def least(gib: float) -> float:
+    """The smallest memory of the processes that train together: all of them need one plan."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return gib
-    least = torch.tensor(gib, dtype=torch.float64)
-    distributed.all_reduce(least, distributed.ReduceOp.MIN)
-    return float(least)
+    value = torch.tensor(gib, dtype=torch.float64)
+    distributed.all_reduce(value, distributed.ReduceOp.MIN)
+    return float(value)
 
 
 @plain

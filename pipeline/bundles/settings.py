@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pipeline.bundles.device import least_memory_gib
+from pipeline.bundles.device import least, memory_gib
 from pipeline.bundles.guard import plain
 from pipeline.bundles.record import read_record, record_beside
 from pipeline.bundles.weights import find_weights
@@ -97,7 +97,7 @@ def plan(
         Fingerprint.from_dict(dict(facts)),
         preset=preset,
         spatial_dims=spatial_dims,
-        memory_gib=least_memory_gib(device) if memory is None else memory,
+        memory_gib=least(memory_gib(device)) if memory is None else memory,
         network=settable,
         overrides=overrides,
     )

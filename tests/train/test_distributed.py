@@ -162,12 +162,12 @@ import os, sys
 os.environ["SLURM_JOB_ID"] = "7"  # an allocation, and torchrun in it
 import ignite.distributed as idist
 import torch
-from pipeline.bundles import settings
+from pipeline.bundles import device
 from pipeline.metrics.running import MeanDice
 from pipeline.train import data, distributed as d
 rank = d.rank_and_world()[0]
 words = [d.gathered(rank), d.everywhere(True), d.everywhere(rank == 0), d.agreed(rank)]
-words.append(settings._least(4.0 - rank))
+words.append(device.least(4.0 - rank))
 metric = MeanDice(["a"])
 mask = torch.ones(1, 4)
 metric.update(([mask], [mask * (rank == 0)]))
