@@ -3,15 +3,9 @@ import torch
 
 from pipeline.bundles import pick_device
 from pipeline.bundles.device import memory_gib
+from tests.refusals import refused
 
 Err = pytest.CaptureFixture[str]
-
-
-def refused(capsys: Err) -> str:
-    line = capsys.readouterr().err
-    assert line.startswith("error: ")
-    assert line.count("\n") == 1
-    return line
 
 
 def test_the_device_is_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

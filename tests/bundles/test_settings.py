@@ -14,16 +14,10 @@ from pipeline.bundles.export import write_model
 from pipeline.bundles.settings import divisor_of
 from pipeline.io import write_nifti
 from pipeline.networks import build_network
+from tests.refusals import refused
 
 Values = dict[str, Any]
 Err = pytest.CaptureFixture[str]
-
-
-def refused(capsys: Err) -> str:
-    line = capsys.readouterr().err
-    assert line.startswith("error: ")
-    assert line.count("\n") == 1
-    return line
 
 
 @pytest.fixture
