@@ -92,7 +92,8 @@ def predict_foreign(
         )
     ]
     for task in missing:
-        task.files.refuse_others()
+        before = lines.get(task.case.id, {}).get("state")
+        task.files.refuse_others(known=before == "done")
     outcome.kept = len(tasks) - len(missing)
     failed: dict[str, str] = {}
     for task in progress(missing, "predicting", quiet=chosen.quiet):

@@ -46,16 +46,19 @@ class Files:
         """The named classes' probabilities."""
         return self.mask.with_name(f"{self.stem}_prob.nii.gz")
 
-    def refuse_others(self) -> None:
+    def refuse_others(self, *, known: bool = False) -> None:
         """Refuse to replace a file that no prediction wrote: a scan, or a mask edited by hand.
 
         The record of a prediction is written before its mask, and tells.
+
+        Args:
+            known: The ledger says that the mask was predicted: a record that is gone is no sign.
 
         Raises:
             InvalidValueError: There is one.
         """
         there = [f for f in (self.mask, self.record, self.probabilities) if f.exists()]
-        if there and not self._predicted():
+        if there and not self._predicted(known):
             raise InvalidValueError(
                 f"{there[0]} is there already, and no prediction wrote it as it is",
                 hint="name another output",
@@ -75,10 +78,12 @@ class Files:
             if not self.mask.exists():
                 self.record.unlink(missing_ok=True)
 
-    def _predicted(self) -> bool:
+    def _predicted(self, known: bool) -> bool:
         """Whether the record says that a prediction wrote the mask, as it is."""
         try:
             record = json.loads(self.record.read_text())
+        except FileNotFoundError:
+            return known
         except (OSError, ValueError):
             return False
         if not isinstance(record, dict) or record.get("mask") != self.mask.name:

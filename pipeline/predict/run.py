@@ -130,8 +130,8 @@ def predict(
         if missing:
             _refuse_unwritable(folder or tasks[0].mask.parent)
         for task in missing:
-            if lines.get(task.case.id, {}).get("state") != "done":
-                task.files.refuse_others()
+            before = lines.get(task.case.id, {}).get("state")
+            task.files.refuse_others(known=before == "done")
         outcome = Outcome(kept=len(tasks) - len(missing))
         failed: dict[str, PipelineError] = {}
         found = _predicted(predictor, missing, len(tasks), chosen)

@@ -323,15 +323,19 @@ def test_a_file_that_no_prediction_wrote_is_never_replaced(
     assert (tmp_path / "masks" / name).read_text() == '{"drawn": "by hand"}'
 
 
+@pytest.mark.parametrize("ledger", [True, False])
+@pytest.mark.parametrize("again", [True, False])
 def test_a_mask_that_was_edited_by_hand_is_not_replaced(
-    run: Path, scan: Path, tmp_path: Path
+    run: Path, scan: Path, tmp_path: Path, ledger: bool, again: bool
 ) -> None:
     (mask,) = predict(run, scan, tmp_path / "out").masks
     write_nifti(mask, truth(), OBLIQUE)  # corrected in a viewer
     edited = mask.read_bytes()
-    (tmp_path / "out" / "ledger.jsonl").unlink()
+    if not ledger:
+        (tmp_path / "out" / "ledger.jsonl").unlink()
+    how = SegmentOptions(overlap=0.25)
     with pytest.raises(InvalidValueError, match=r"no prediction wrote it as it is"):
-        predict(run, scan, tmp_path / "out", Options(how=SegmentOptions(overlap=0.25)))
+        predict(run, scan, tmp_path / "out", Options(how=how, again=again))
     assert mask.read_bytes() == edited
 
 
