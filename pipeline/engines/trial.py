@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.contract import Engine
 from pipeline.errors import InvalidValueError
 
-WINDOWS: Final = (4, 12)  # at least and at most
+WINDOWS: Final = (8, 16)  # at least and at most
 FOREGROUND: Final = 1000  # voxels that a share of the foreground needs
 TIMED: Final = 4  # batches, or more for more streams
 

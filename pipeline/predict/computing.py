@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from math import prod
+from math import gcd, prod
 from typing import Final
 
 import torch
@@ -25,6 +25,7 @@ WORTH_S: Final = 5.0  # of torch for a case; for less, measuring costs more than
 BATCH_VOXELS: Final = 2**18  # per forward: less leaves a CPU's cores without work
 LARGEST_BATCH: Final = 16
 GPU_BATCH: Final = 4  # times as many windows
+GOLDEN: Final = (5**0.5 - 1) / 2
 Tell = Callable[[str], None]
 
 
@@ -146,7 +147,7 @@ class Engines(AbstractContextManager["Engines"]):
             model.network,
             model.digest,
             layout.seen,
-            central_windows(image, layout),
+            spread_windows(image, layout),
             model.facts["head"],
             batch,
             model.device,
@@ -177,7 +178,7 @@ class Engines(AbstractContextManager["Engines"]):
         """Time of one forward in torch, measured once for each network and window."""
         key = _identity(model, layout, batch, options)
         if key not in self._seconds:
-            window = next(central_windows(image, layout)).to(model.device)
+            window = next(spread_windows(image, layout)).to(model.device)
             given = window.expand(batch, *window.shape).contiguous()
             on_gpu = model.device.type == "cuda"
             for _ in range(2 if on_gpu else 1):  # a GPU's first forward loads its libraries
@@ -196,18 +197,30 @@ def _identity(
     return (model.digest, str(model.device), options.level, layout.seen, batch)
 
 
-def central_windows(image: Tensor, layout: Layout) -> Iterator[Tensor]:
-    """Windows `(C, *seen)` of a layout, those in its middle first: there is something to see."""
-    middle = [(len(starts) - 1) / 2 for starts in layout.starts]
+def spread_windows(image: Tensor, layout: Layout) -> Iterator[Tensor]:
+    """Windows `(C, *seen)` of a layout, the first few from all over it, starting in its middle.
 
-    def off(place: tuple[int, ...]) -> float:
-        return sum((i - m) ** 2 for i, m in zip(place, middle, strict=True))
-
+    Agreement is judged on them: the densest ones in the middle hold more borders than the rest.
+    """
+    every = places(layout, range(len(layout.shape)))
+    middle = every.index(tuple((len(starts) - 1) // 2 for starts in layout.starts))
+    stride = stride_of(len(every))
     gather = Gather(image, layout)
-    for place in sorted(places(layout, range(len(layout.shape))), key=off):
+    for number in range(len(every)):
         window = image.new_empty((layout.channels(len(image)), *layout.seen))
-        gather.into(window, place)
+        gather.into(window, every[(middle + number * stride) % len(every)])
         yield window
+
+
+def stride_of(number: int) -> int:
+    """A stride through so many places that meets each once, any first few of them far apart.
+
+    Multiples of the golden section lie so, the next number without a common factor will do.
+    """
+    stride = max(1, round(number * GOLDEN))
+    while gcd(stride, number) > 1:
+        stride += 1
+    return stride
 
 
 def batch_for(layout: Layout, device: torch.device, classes: int, limit: int | None) -> int:

@@ -13,7 +13,7 @@ from pipeline.inferers.layout import Box
 from pipeline.inferers.memory import GIB, SPARE, MemoryPlan, Needs, plan_memory
 from pipeline.inferers.rows import SourceRows, needed_span
 from pipeline.inferers.sweep import Block, Sweep
-from pipeline.predict.computing import Computing, Engines, batch_for, central_windows
+from pipeline.predict.computing import Computing, Engines, batch_for, spread_windows
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from pipeline.predict.preparing import Prepared
@@ -164,7 +164,7 @@ def _planned(
 @torch.no_grad()
 def _try(member: Member, computing: Computing) -> None:
     """Run a few batches, for what they take: all that the engine computes at once."""
-    window = next(central_windows(member.prepared.image, member.prepared.layout))
+    window = next(spread_windows(member.prepared.image, member.prepared.layout))
     batch = window.expand(computing.engine.batch, *window.shape)
     number = max(TRIED, getattr(computing.engine, "streams", 0) + 1)  # one more is on its way
     for _ in computing.engine.run(batch.contiguous() for _ in range(number)):

@@ -97,7 +97,7 @@ def test_windows_are_copied_so_that_one_buffer_may_serve_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("foreground", "batch", "taken"), [(FOREGROUND, 1, 4), (0, 1, 12), (FOREGROUND // 6, 1, 7)]
+    ("foreground", "batch", "taken"), [(FOREGROUND, 1, 8), (0, 1, 16), (FOREGROUND // 10, 1, 10)]
 )
 def test_windows_are_taken_until_there_is_foreground_enough(
     foreground: int, batch: int, taken: int

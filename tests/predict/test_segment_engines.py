@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pipeline.contract import Network
@@ -16,7 +19,7 @@ from pipeline.errors import DataError
 from pipeline.inferers.layout import lay_windows
 from pipeline.inferers.mirror import Mirrored
 from pipeline.networks import build_network
-from pipeline.predict.computing import Engines, batch_for, central_windows
+from pipeline.predict.computing import Engines, batch_for, spread_windows, stride_of
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from tests.threshold import facts_of, plan_of
@@ -118,12 +121,21 @@ def test_an_engine_serves_all_cases_of_its_window_but_one_member_of_an_ensemble(
     assert isinstance(mirrored.engine, Mirrored)
 
 
-def test_windows_to_measure_on_come_from_the_middle_outwards() -> None:
-    windows = list(central_windows(IMAGE, LAYOUT))
-    assert len(windows) == LAYOUT.windows
-    assert torch.equal(windows[0], IMAGE[:, 4:12, 4:12, 4:12])
-    corners = {float(window.flatten()[0]) for window in windows[-8:]}
-    assert 0.0 in corners
+def test_windows_to_measure_on_come_from_all_over_the_scan_and_each_once() -> None:
+    layout = lay_windows((24, 20, 28), (8, 8, 8), 0.5)
+    axes = (torch.arange(float(n)) for n in layout.shape)
+    image = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    starts = [tuple(w[:, 0, 0, 0].int().tolist()) for w in spread_windows(image, layout)]
+    assert starts[0] == (8, 4, 8)  # the middle one of 5 x 4 x 6
+    assert sorted(starts) == sorted(product(*layout.starts))
+    for axis, places in enumerate(zip(*starts[:8], strict=True)):
+        halves = [at >= layout.shape[axis] / 2 - 4 for at in places]
+        assert 2 <= sum(halves) <= 6
+
+
+@given(st.integers(1, 3000))
+def test_a_stride_meets_every_place_once(number: int) -> None:
+    assert len({k * stride_of(number) % number for k in range(number)}) == number
 
 
 @pytest.mark.parametrize(
