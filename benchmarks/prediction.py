@@ -3,16 +3,21 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import psutil
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.reference import SPACING, WINDOW_HU, trained, weights_file
 from benchmarks.stock import OVERLAP, PATCH, run_nnunet, run_stock
 from pipeline.contract import Network
+from pipeline.inferers.layout import Box
 from pipeline.phantom import LABELS
 from pipeline.predict.inputs import InputCase
 from pipeline.predict.model import Model
@@ -26,6 +31,7 @@ OURS: Final = {
     "auto": SegmentOptions(),
     "auto-full": SegmentOptions(body_box="off"),
     "auto-lattice": SegmentOptions(body_box="lattice"),
+    "auto-spread": SegmentOptions(),
     "fp32": SegmentOptions(body_box="off", precision="fp32"),
     "fp32-box": SegmentOptions(precision="fp32"),
     "long": SegmentOptions(max_ram_gib=8.0),
@@ -120,6 +126,11 @@ def run_ours(subject: Model, scan: Path, mask: Path, options: SegmentOptions) ->
     }
 
 
+def everything(image: NDArray[Any], spacing: Sequence[float]) -> Box:
+    """Stands for `body_box`: windows are spread as in a box, but over the whole grid."""
+    return tuple((0, n) for n in image.shape)
+
+
 def main() -> None:
     """Run the row that the command names."""
     name, folder = sys.argv[1], Path(sys.argv[2])
@@ -134,7 +145,8 @@ def main() -> None:
         digest, channels = facts["sha256"], len(LABELS) + 1
     base = base_gib()
     forget_peak()
-    with torch.inference_mode():
+    box = patch("pipeline.predict.preparing.body_box", everything)
+    with torch.inference_mode(), box if kind == "auto-spread" else nullcontext():
         if kind in PEERS:
             answer: dict[str, Any] = PEERS[kind](network, scan, mask)
         else:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.reading import add_reading, reading_of
 
@@ -191,6 +191,9 @@ def options_of(args: argparse.Namespace) -> "Options":
 def _how(args: argparse.Namespace) -> "SegmentOptions":
     from pipeline.predict import SegmentOptions
 
+    given: dict[str, Any] = {}
+    if args.agreement is not None:
+        given["agreement"] = tuple(args.agreement)
     return SegmentOptions(
         overlap=args.overlap,
         mirror=args.mirror,
@@ -202,5 +205,5 @@ def _how(args: argparse.Namespace) -> "SegmentOptions":
         engine=args.engine,
         precision=args.precision,
         force_modality=args.force_modality,
-        **({} if args.agreement is None else {"agreement": tuple(args.agreement)}),
+        **given,
     )

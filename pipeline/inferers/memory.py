@@ -30,6 +30,7 @@ class Needs:
         output: Bytes of masks and probabilities.
         rows: Bytes for each voxel that is held until the source's rows are interpolated; 0 where
             labels go back.
+        after: Bytes of what is done once windows, sums and rows are gone.
     """
 
     channels: int
@@ -38,6 +39,7 @@ class Needs:
     windows: int = 0
     output: int = 0
     rows: int = 0
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ def _plan(
         "rows": rows * needs.rows,
         "output": needs.output,
     }
+    passing = parts["windows"] + parts["sums"] + parts["rows"]
+    parts["postprocess"] = max(0, needs.after - passing)
     return MemoryPlan(
         axes,
         tiles,

@@ -5,14 +5,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Final
 
 from monai.data import MetaTensor
 
 from pipeline.errors import PipelineError, ResourceError
-from pipeline.io import read_header
 from pipeline.predict.recipe import Predictor, Task, done_line, failed_line
+from pipeline.predict.room import values_bytes
 from pipeline.predict.segment import Segmented, read_case
 
 Line = dict[str, Any]
@@ -90,20 +89,15 @@ class Reader:
         self._reading = True  # before the look at what `drop` sets: one of both sees the other
         began = time.perf_counter()
         try:
-            if self._held_back or (self._limit is not None and _bytes_of(task) > self._limit):
+            if self._held_back or (
+                self._limit is not None and values_bytes(task.case) > self._limit
+            ):
                 return Waiting(task)
             return Waiting(task, read_case(task.case), time.perf_counter() - began)
         except (PipelineError, MemoryError, RuntimeError):
             return Waiting(task)  # what is wrong is found and told in its turn
         finally:
             self._reading = False
-
-
-def _bytes_of(task: Task) -> int:
-    """At most what reading a case takes."""
-    series = task.case.series
-    headers = [read_header(image, series=series) for image in task.case.images]
-    return sum(prod(header.shape) * header.channels * 4 for header in headers)
 
 
 def predict_tasks(

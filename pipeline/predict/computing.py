@@ -1,11 +1,11 @@
 """Which engine computes a model's windows: opened once, and kept for all cases of a call."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from math import gcd, prod
+from math import prod
 from typing import Final
 
 import torch
@@ -13,19 +13,19 @@ from torch import Tensor
 
 from pipeline.contract import Engine
 from pipeline.engines import AUTO, Choice, choose, open_engine
+from pipeline.engines.auto import candidates
+from pipeline.engines.footprint import forward_bytes
+from pipeline.engines.trial import WINDOWS
 from pipeline.errors import DataError, InvalidValueError
-from pipeline.inferers.gather import Gather
-from pipeline.inferers.layout import Layout, places
+from pipeline.inferers.layout import Layout
 from pipeline.inferers.mirror import Mirrored
 from pipeline.networks.nested import NestedUNet
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
+from pipeline.predict.room import has_room
+from pipeline.predict.windows import spread_windows
 
 WORTH_S: Final = 5.0  # of torch for a case; for less, measuring costs more than it saves
-BATCH_VOXELS: Final = 2**18  # per forward: less leaves a CPU's cores without work
-LARGEST_BATCH: Final = 16
-GPU_BATCH: Final = 4  # times as many windows
-GOLDEN: Final = (5**0.5 - 1) / 2
 Tell = Callable[[str], None]
 
 
@@ -130,9 +130,10 @@ class Engines(AbstractContextManager["Engines"]):
         if name != AUTO and precision is not None:
             return Choice(name, precision, lines=(f"{name} {precision}, as asked",))
 
-        def quick() -> Choice | None:
-            if precision not in (None, "fp32"):
-                return None
+        def unmeasured() -> Choice | None:
+            tight = _without_trial(model, layout, batch, options)
+            if tight is not None or precision not in (None, "fp32"):
+                return tight
             forwards = -(-layout.windows // batch) * (
                 2 ** len(layout.seen) if options.mirror else 1
             )
@@ -156,7 +157,7 @@ class Engines(AbstractContextManager["Engines"]):
             precision=precision,
             agreement=options.agreement,
             tell=self.tell,
-            unless=quick,
+            unless=unmeasured,
         )
 
     def _calibration(self, model: Model, precision: str | None) -> list[Tensor]:
@@ -190,58 +191,29 @@ class Engines(AbstractContextManager["Engines"]):
         return self._seconds[key]
 
 
+def _without_trial(
+    model: Model, layout: Layout, batch: int, options: SegmentOptions
+) -> Choice | None:
+    """The engine to take where there is no room to measure, as torch takes most; None: there is."""
+    if options.max_ram_gib is None or model.device.type != "cpu":
+        return None
+    channels = model.network.in_channels
+    forward = forward_bytes(model.network, (batch, channels, *layout.seen)) or 0
+    windows = prod(layout.seen) * 4 * (WINDOWS[1] + batch) * (channels + 1)  # and their labels
+    if has_room(forward + windows, options.max_ram_gib):
+        return None
+    for name, precision in candidates(model.device, options.engine, options.precision):
+        if precision is not None:
+            line = f"{name} {precision}: the limit of memory leaves no room to measure others"
+            return Choice(name, precision, lines=(line,))
+    return None
+
+
 def _identity(
     model: Model, layout: Layout, batch: int, options: SegmentOptions
 ) -> tuple[object, ...]:
     """What tells one network at one window from another."""
     return (model.digest, str(model.device), options.level, layout.seen, batch)
-
-
-def spread_windows(image: Tensor, layout: Layout) -> Iterator[Tensor]:
-    """Windows `(C, *seen)` of a layout, the first few from all over it, starting in its middle.
-
-    Agreement is judged on them: the densest ones in the middle hold more borders than the rest.
-    """
-    every = places(layout, range(len(layout.shape)))
-    middle = every.index(tuple((len(starts) - 1) // 2 for starts in layout.starts))
-    stride = stride_of(len(every))
-    gather = Gather(image, layout)
-    for number in range(len(every)):
-        window = image.new_empty((layout.channels(len(image)), *layout.seen))
-        gather.into(window, every[(middle + number * stride) % len(every)])
-        yield window
-
-
-def stride_of(number: int) -> int:
-    """A stride through so many places that meets each once, any first few of them far apart.
-
-    Multiples of the golden section lie so, the next number without a common factor will do.
-    """
-    stride = max(1, round(number * GOLDEN))
-    while gcd(stride, number) > 1:
-        stride += 1
-    return stride
-
-
-def batch_for(layout: Layout, device: torch.device, classes: int, limit: int | None) -> int:
-    """Windows per forward.
-
-    A single small window takes a slow path on a CPU. Under a limit of memory a batch's logits
-    get a sixteenth of it at most.
-
-    Args:
-        layout: The windows.
-        device: Where they are computed.
-        classes: K.
-        limit: Bytes; None: no limit.
-    """
-    voxels = prod(layout.seen)
-    batch = max(1, min(LARGEST_BATCH, BATCH_VOXELS // voxels))
-    if device.type == "cuda":
-        batch *= GPU_BATCH
-    while limit is not None and batch > 1 and batch * voxels * classes * 4 * 16 > limit:
-        batch //= 2
-    return min(batch, layout.windows)
 
 
 def at_level(model: Model, level: str | None) -> Model:

@@ -13,7 +13,7 @@ from pipeline.inferers.layout import Box
 from pipeline.inferers.memory import GIB, SPARE, MemoryPlan, Needs, plan_memory
 from pipeline.inferers.rows import SourceRows, needed_span
 from pipeline.inferers.sweep import Block, Sweep
-from pipeline.predict.computing import Computing, Engines, batch_for, spread_windows
+from pipeline.predict.computing import Computing, Engines
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from pipeline.predict.preparing import Prepared
@@ -23,9 +23,11 @@ from pipeline.predict.resident import (
     release_free_memory,
     resident_bytes,
 )
+from pipeline.predict.windows import batch_for, spread_windows
 
 TRIED = 2  # batches that an engine's memory is measured on
 HOLES_BYTES = 2**28  # of free memory that the heap may keep between windows
+MENDING = 8  # bytes a voxel, of a class that fills the scan
 ON_GPU = 0.8  # of a GPU's free memory that sums may take
 
 
@@ -155,6 +157,7 @@ def _planned(
             for m, one in zip(meeting.members, computing, strict=True)
         ),
         output=_output_bytes(meeting, options),
+        after=MENDING * _output_voxels(meeting) if options.mended else 0,
         rows=4 * channels if meeting.rows else 0,
     )
     apart = meeting.apart
@@ -175,7 +178,6 @@ def _output_bytes(meeting: Meeting, options: SegmentOptions) -> int:
     """Bytes of mask and probabilities on the source's grid."""
     first = meeting.members[0]
     target, facts = first.prepared.target, first.model.facts
-    voxels = prod(target.shape if target else first.prepared.layout.shape)
     regions = meeting.channels if facts["head"] == "sigmoid" else 1
     wide = regions == 1 and max(group[0] for group in facts["values"]) > 255
     named = options.probabilities
@@ -183,7 +185,13 @@ def _output_bytes(meeting: Meeting, options: SegmentOptions) -> int:
     mask = regions * (2 if wide else 1)
     # brought back to tilted slices by way of a turned copy, one after the other
     copies = 0 if target else mask + shares + max(mask, shares)
-    return voxels * (mask + shares + copies)
+    return _output_voxels(meeting) * (mask + shares + copies)
+
+
+def _output_voxels(meeting: Meeting) -> int:
+    """Voxels of the source's grid."""
+    prepared = meeting.members[0].prepared
+    return prod(prepared.target.shape if prepared.target else prepared.layout.shape)
 
 
 def blocks_of(

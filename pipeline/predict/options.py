@@ -31,6 +31,7 @@ class SegmentOptions:
         agreement: What `auto` demands of an engine's labels against fp32's: the share of equal
             voxels among all, and among the foreground.
         force_modality: Predict a scan of another modality than the training's.
+        mended: Post-processing follows: the plan of the memory leaves room for it.
 
     Raises:
         InvalidValueError: A number outside its range.
@@ -48,6 +49,7 @@ class SegmentOptions:
     precision: str | None = None
     agreement: tuple[float, float] = (0.9995, 0.995)
     force_modality: bool = False
+    mended: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no case could be predicted with."""

@@ -27,6 +27,7 @@ from pipeline.manifests.modality import usual_spelling
 from pipeline.predict.inputs import InputCase
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
+from pipeline.predict.room import refuse_preparing
 from pipeline.transforms.grid import index_maps
 from pipeline.transforms.preparation import image_preparation
 from pipeline.transforms.reader import ReadVolumed
@@ -79,9 +80,12 @@ def prepare(case: str, image: MetaTensor, model: Model, options: SegmentOptions)
     Raises:
         DataError: The image is not what the model was made for.
         InvalidValueError: A box of the body was asked for where there can be none.
+        ResourceError: The limit of memory is too low.
     """
     force = options.force_modality
     refuse_other_input(case, image.shape, image.meta, model.facts, force=force)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    refuse_preparing(case, image.shape, affine, model, options.max_ram_gib)
     steps = image_preparation(model.plan, any_unit=force)
     gridded = steps({"image": image}, start=1, end=GRID)
     kind = _box_kind(model, options)

@@ -23,9 +23,12 @@ from pipeline.predict.outputs import Files, case_record, write_json, write_mask,
 from pipeline.predict.peak import forget_peak, peak_gib
 from pipeline.predict.postprocess import Mending, mend, read_steps
 from pipeline.predict.privacy import stored
+from pipeline.predict.resident import release_free_memory
+from pipeline.predict.room import refuse_reading
 from pipeline.predict.segment import Segmented, read_case, segment
 
 _EXHAUSTED: Final = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+MENDED: Final = "postprocess"  # its stage
 Tell = Callable[[str], None]
 
 
@@ -141,24 +144,25 @@ class Predictor(ExitStack):
         """
         forget_peak()
         began = time.perf_counter()
-        if image is None:
-            image = read_case(task.case)
-            seconds = time.perf_counter() - began
-        how = self.recipe.how
+        how = replace(self.recipe.how, mended=bool(self.steps))
         if how.max_ram_gib is not None and held:
             how = replace(how, max_ram_gib=how.max_ram_gib - held / 2**30)
+        if image is None:
+            refuse_reading(task.case, how.max_ram_gib)
+            image = read_case(task.case)
+            seconds = time.perf_counter() - began
         result = segment(task.case, self.models, how, image=image, engines=self.engines)
         result.seconds["read"] = round(result.seconds.get("read", 0.0) + seconds, 4)
+        if how.max_ram_gib is not None:  # beside the next case its memory would not be planned
+            release_free_memory()
+            self._mend(result)
         result.peak_gib = peak_gib()  # before the next case begins to count
         return result
 
     def write(self, task: Task, result: Segmented) -> None:
         """Mend and write mask, probabilities and record, each whole or not at all."""
+        self._mend(result)
         began = time.perf_counter()
-        if self.steps:
-            result.mask = mend(result.mask, self.models[0].classes, self.steps, result.affine)
-            result.seconds["postprocess"] = round(time.perf_counter() - began, 4)
-            began = time.perf_counter()
         task.files.remove_drafts()
         with task.files.claimed(self._record(task, result)):
             write_probabilities(task.files.probabilities, result)
@@ -167,6 +171,13 @@ class Predictor(ExitStack):
             task.files.probabilities.unlink(missing_ok=True)
         result.seconds["write"] = round(time.perf_counter() - began, 4)
         write_json(task.files.record, self._record(task, result) | task.files.mask_sha256())
+
+    def _mend(self, result: Segmented) -> None:
+        """Mend a mask that is not mended yet."""
+        if self.steps and MENDED not in result.seconds:
+            began = time.perf_counter()
+            result.mask = mend(result.mask, self.models[0].classes, self.steps, result.affine)
+            result.seconds[MENDED] = round(time.perf_counter() - began, 4)
 
     def _record(self, task: Task, result: Segmented) -> dict[str, Any]:
         record = case_record(task.case, task.mask, result, self.models, self.steps)

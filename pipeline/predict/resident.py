@@ -47,7 +47,7 @@ class Trimmer:
             self._bar = resident_bytes() + self._step
 
 
-def added_bytes(step: Callable[[], None]) -> int:
+def added_bytes(step: Callable[[], object]) -> int:
     """The most that `step` adds to the resident memory while it runs."""
     before = peak = resident_bytes()
     done = threading.Event()

@@ -95,10 +95,12 @@ class Normalised(MapTransform):
 
     def _own(self, image: torch.Tensor) -> torch.Tensor:
         """By each channel's own values."""
-        scaled = image.clone()
+        scale = _OWN[self.normalisation]
+        if image.shape[0] == 1:  # nothing to be copied together: volumes are large
+            return scale(image)
+        scaled = torch.empty_like(image)
         for channel in range(image.shape[0]):
-            values = torch.as_tensor(image[channel])
-            scaled[channel] = _OWN[self.normalisation](values)
+            scaled[channel] = scale(image[channel])
         return scaled
 
 
@@ -114,12 +116,21 @@ def _columns(pairs: Sequence[Sequence[float]], image: torch.Tensor) -> list[torc
 def _by(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """`(*S)` less the mean of the chosen voxels, over their deviation; none chosen: all."""
     chosen = chosen if chosen.numel() else values
-    return (values - chosen.mean()).div_(chosen.std(correction=0).clamp_min(TINY))
+    mean, spread = chosen.mean(), chosen.std(correction=0).clamp_min(TINY)
+    del chosen  # a copy of up to all voxels, before the next one is made
+    return (values - mean).div_(spread)
+
+
+def _where(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """The chosen voxels in a row; by numpy, as torch makes an index of 32 bytes for each."""
+    if values.device.type != "cpu":
+        return values[chosen]
+    return torch.from_numpy(values.numpy()[chosen.numpy()])
 
 
 def _nonzero(values: torch.Tensor) -> torch.Tensor:
-    inside = values != 0
-    return torch.where(inside, _by(values, values[inside]), torch.zeros_like(values))
+    scaled = _by(values, _where(values, values != 0))
+    return scaled.masked_fill_(values == 0, 0.0)
 
 
 def _percentile(values: torch.Tensor) -> torch.Tensor:
@@ -132,6 +143,6 @@ def _percentile(values: torch.Tensor) -> torch.Tensor:
 _OWN = {
     "zscore": lambda values: _by(values, values),
     "zscore_nonzero": _nonzero,
-    "zscore_foreground": lambda values: _by(values, values[values > values.mean()]),
+    "zscore_foreground": lambda values: _by(values, _where(values, values > values.mean())),
     "percentile": _percentile,
 }

@@ -113,3 +113,13 @@ def test_the_plan_is_one_line_and_a_record() -> None:
     assert "held 1.00, engine 0.50, sums" in plan.line()
     assert plan.record["tiles"] == 2
     assert plan.record["limit_gib"] == 2.8
+
+
+def test_what_comes_after_the_windows_takes_their_place() -> None:
+    windows = plan_memory(SCAN, Needs(25, held=GIB, output=GIB))
+    little = plan_memory(SCAN, Needs(25, held=GIB, output=GIB, after=windows.parts["sums"] // 2))
+    assert little.total == windows.total
+    much = plan_memory(SCAN, Needs(25, held=GIB, output=GIB, after=3 * GIB))
+    assert much.total == 5 * GIB
+    with pytest.raises(ResourceError, match="postprocess"):
+        plan_memory(SCAN, Needs(25, held=GIB, output=GIB, after=3 * GIB), 5 * GIB)

@@ -313,6 +313,7 @@ def test_tiles_change_no_label(
     whole = segment(case, [model], options)
     monkeypatch.setattr("pipeline.predict.members.resident_bytes", lambda: 0)
     monkeypatch.setattr("pipeline.predict.members.added_bytes", lambda step: 0)
+    monkeypatch.setattr("pipeline.predict.preparing.refuse_preparing", lambda *case: None)
     tight = segment(
         case, [model], replace(options, max_ram_gib=1e-5 if resample == "label" else 1.6e-5)
     )

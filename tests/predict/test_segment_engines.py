@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pipeline.contract import Network
@@ -19,7 +16,7 @@ from pipeline.errors import DataError
 from pipeline.inferers.layout import lay_windows
 from pipeline.inferers.mirror import Mirrored
 from pipeline.networks import build_network
-from pipeline.predict.computing import Engines, batch_for, spread_windows, stride_of
+from pipeline.predict.computing import Engines
 from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from tests.threshold import facts_of, plan_of
@@ -109,6 +106,29 @@ def test_a_short_case_is_not_measured_unless_no_engine_is_known_for_its_precisio
     assert (computing.engine.name, computing.engine.precision) == ("torch", "fp32")
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_nothing_is_measured_where_the_limit_leaves_no_room_for_torch(
+    room: bool,
+    engines: Engines,
+    model: Model,
+    asked: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needed: list[int] = []
+
+    def has_room(number: int, limit: float) -> bool:
+        needed.append(number)
+        return room and limit == 3.0
+
+    monkeypatch.setattr("pipeline.predict.computing.has_room", has_room)
+    monkeypatch.setattr("pipeline.engines.auto.CANDIDATES", {"cpu": ("torch",)})
+    computing = engines.engine_of(model, IMAGE, LAYOUT, 2, SegmentOptions(max_ram_gib=3.0))
+    assert bool(asked) == room
+    assert ("no room" in computing.why[-1]) != room
+    logits = 2 * 3 * 8**3 * 4
+    assert logits < needed[0] < 30 * logits
+
+
 def test_an_engine_serves_all_cases_of_its_window_but_one_member_of_an_ensemble(
     engines: Engines, model: Model
 ) -> None:
@@ -119,41 +139,6 @@ def test_an_engine_serves_all_cases_of_its_window_but_one_member_of_an_ensemble(
     assert engines.engine_of(model, IMAGE, LAYOUT, 2, options) is not first
     mirrored = engines.engine_of(model, IMAGE, LAYOUT, 1, replace(options, mirror=True))
     assert isinstance(mirrored.engine, Mirrored)
-
-
-def test_windows_to_measure_on_come_from_all_over_the_scan_and_each_once() -> None:
-    layout = lay_windows((24, 20, 28), (8, 8, 8), 0.5)
-    axes = (torch.arange(float(n)) for n in layout.shape)
-    image = torch.stack(torch.meshgrid(*axes, indexing="ij"))
-    starts = [tuple(w[:, 0, 0, 0].int().tolist()) for w in spread_windows(image, layout)]
-    assert starts[0] == (8, 4, 8)  # the middle one of 5 x 4 x 6
-    assert sorted(starts) == sorted(product(*layout.starts))
-    for axis, places in enumerate(zip(*starts[:8], strict=True)):
-        halves = [at >= layout.shape[axis] / 2 - 4 for at in places]
-        assert 2 <= sum(halves) <= 6
-
-
-@given(st.integers(1, 3000))
-def test_a_stride_meets_every_place_once(number: int) -> None:
-    assert len({k * stride_of(number) % number for k in range(number)}) == number
-
-
-@pytest.mark.parametrize(
-    ("patch", "windows", "limit", "batch"),
-    [
-        ((96, 96, 96), 100, None, 1),
-        ((32, 32, 32), 100, None, 8),
-        ((16, 16, 16), 100, None, 16),
-        ((16, 16, 16), 3, None, 3),
-        ((32, 32, 32), 100, 2**24, 1),
-    ],
-)
-def test_small_windows_go_together_as_far_as_the_memory_allows(
-    patch: tuple[int, ...], windows: int, limit: int | None, batch: int
-) -> None:
-    layout = lay_windows((patch[0] * windows, *patch[1:]), patch, 0.0)
-    assert layout.windows == windows
-    assert batch_for(layout, CPU, 10, limit) == batch
 
 
 def test_members_of_equal_weights_keep_their_own_plans(engines: Engines) -> None:
