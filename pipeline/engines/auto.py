@@ -21,7 +21,7 @@ from pipeline.engines.quantize import calibration_hash
 from pipeline.engines.subject import CPU, Subject, structure
 from pipeline.engines.table import engine_kind, refuse_precision
 from pipeline.engines.threads import own_threads
-from pipeline.engines.trial import Reference, compare, refer, seconds_per_window
+from pipeline.engines.trial import WINDOWS, Reference, compare, refer, seconds_per_window
 from pipeline.errors import InvalidValueError, PipelineError
 from pipeline.io import atomic_path
 from pipeline.settings import CACHE_VARIABLE, cache_dir
@@ -35,6 +35,7 @@ CANDIDATES: Final = {
 DEMAND: Final = (0.9995, 0.995)  # of all voxels, of the foreground
 SLOW: Final = 2  # batches that torch is timed on
 ROUNDS: Final = 2  # that numbers of streams are timed in
+JUDGED: Final = 2  # raised where candidates are judged in another way: kept choices don't hold
 PACKAGES: Final = (
     "torch", "monai", "openvino", "nncf", "onnxruntime", "onnx", "onnxscript", "tensorrt",
 )  # fmt: skip
@@ -304,6 +305,7 @@ def _path(
         "streams": subject.streams,
         "calibration": calibration_hash(subject.calibration or ()),
         "asked": [head, engine, precision, *demand],
+        "judged": [JUDGED, *WINDOWS, ROUNDS],
         "versions": versions(PACKAGES),
     }
     return cache_dir() / "engines" / "choices" / f"{name_of(key)}.json"

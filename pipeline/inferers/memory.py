@@ -1,5 +1,6 @@
 """How a prediction is to run so that it stays within a limit of memory."""
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise, permutations, product
@@ -124,8 +125,16 @@ def plan_memory(
     needed = smallest.total / (1 - SPARE) / GIB
     raise ResourceError(
         f"{(limit or 0) / GIB:.2f} GiB are too few: {smallest.line()}",
-        hint=f"give --max-ram {needed + 0.05:.1f}",
+        hint=limit_hint(needed),
     )
+
+
+def limit_hint(gib: float, more: str = "") -> str:
+    """What to give instead of a limit that is too low: of the call, or of one of its processes."""
+    number = f"{more}{gib + 0.05:.1f}"
+    if multiprocessing.parent_process() is not None:
+        return f"each of --jobs needs {number} GiB: give more --max-ram or fewer --jobs"
+    return f"give --max-ram {number}" if not more else f"give --max-ram of {number}"
 
 
 def _order(layout: Layout) -> tuple[int, ...]:

@@ -108,7 +108,9 @@ def read_label(
     return read_dicom_label(path, reference, wanted, reading).volume
 
 
-def read_header(path: str | Path, *, series: str | int | None = None) -> Header:
+def read_header(
+    path: str | Path, *, series: str | int | None = None, reading: Reading | None = None
+) -> Header:
     """Return shape, spacing, channels and stored type, without reading the values.
 
     Raises:
@@ -119,11 +121,11 @@ def read_header(path: str | Path, *, series: str | int | None = None) -> Header:
     if kind == "dicom":
         from pipeline.io.dicom import read_dicom_header
 
-        return read_dicom_header(path, _reading(series, None))
+        return read_dicom_header(path, _reading(series, reading))
     if kind == "nifti":
         from pipeline.io.nifti import read_nifti_header
 
-        return read_nifti_header(path)
+        return read_nifti_header(path, reading=reading)
     from pipeline.io.picture import read_picture_header
 
     return read_picture_header(path, page=_page(series))

@@ -2,8 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,13 +66,16 @@ class Reader:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     def held_bytes(self) -> float:
-        """Bytes that the next case takes, or may take once it is read."""
+        """Bytes that the next case may take once it is read; one that is read is there already."""
+        return (self._limit or 0) if self.idle else 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether values of the next case are there, or on their way."""
         if self.idle:
-            return self._limit or 0
+            return True
         waiting = None if self._next is None else self._next.result()
-        if waiting is None or waiting.image is None:
-            return 0
-        return waiting.image.as_tensor().nbytes
+        return waiting is not None and waiting.image is not None
 
     def drop(self) -> None:
         """Forget what was read of the next case: it will be read again in its turn."""
@@ -121,7 +124,8 @@ def predict_tasks(
             for waiting in reader:
                 if began is not None:
                     began(waiting.task)
-                writing.append((waiting.task, _started(predictor, waiting, reader, writer)))
+                job = _started(predictor, waiting, reader, writer, [job for _, job in writing])
+                writing.append((waiting.task, job))
                 # at most one case is being written, and none while there is nothing else to do
                 while len(writing) > (not reader.idle):
                     yield _finished(writing)
@@ -140,12 +144,16 @@ def _finished(writing: deque[tuple[Task, Future[Line]]]) -> tuple[Task, Line]:
 
 
 def _started(
-    predictor: Predictor, waiting: Waiting, reader: Reader, writer: ThreadPoolExecutor
+    predictor: Predictor,
+    waiting: Waiting,
+    reader: Reader,
+    writer: ThreadPoolExecutor,
+    written: Sequence[Future[Line]],
 ) -> Future[Line]:
     """Predict a case, and leave it to the writer; what failed is a line at once."""
     start = time.perf_counter()
     try:
-        result = _segment(predictor, waiting, reader)
+        result = _segment(predictor, waiting, reader, written)
     except Exception as error:  # one case must not end the others
         failed: Future[Line] = Future()
         failed.set_result(failed_line(waiting.task, error, start))
@@ -153,17 +161,19 @@ def _started(
     return writer.submit(_write, predictor, waiting.task, result, start)
 
 
-def _segment(predictor: Predictor, waiting: Waiting, reader: Reader) -> Segmented:
-    """Predict a case within the limit; what was read ahead makes room where it has to."""
+def _segment(
+    predictor: Predictor, waiting: Waiting, reader: Reader, written: Sequence[Future[Line]]
+) -> Segmented:
+    """Predict a case within the limit; the cases before and after make room where they have to."""
     image, waiting.image = waiting.image, None
     if predictor.recipe.how.max_ram_gib is None:
         return predictor.segment(waiting.task, image, waiting.seconds)
-    held = reader.held_bytes()
     try:
-        return predictor.segment(waiting.task, image, waiting.seconds, held)
+        return predictor.segment(waiting.task, image, waiting.seconds, reader.held_bytes())
     except ResourceError:
-        if not held:
+        if all(job.done() for job in written) and not reader.holds:
             raise
+    wait(written)
     reader.drop()
     return predictor.segment(waiting.task, image, waiting.seconds)
 

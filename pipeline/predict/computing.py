@@ -204,7 +204,8 @@ def _without_trial(
         return None
     for name, precision in candidates(model.device, options.engine, options.precision):
         if precision is not None:
-            line = f"{name} {precision}: the limit of memory leaves no room to measure others"
+            unjudged = "" if precision == "fp32" else ", its labels unjudged"
+            line = f"{name} {precision}{unjudged}: the limit of memory leaves no room to measure"
             return Choice(name, precision, lines=(line,))
     return None
 

@@ -7,19 +7,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ResourceError
-from pipeline.inferers.memory import GIB, SPARE
-from pipeline.io import read_header
+from pipeline.errors import PipelineError, ResourceError
+from pipeline.inferers.memory import GIB, SPARE, limit_hint
+from pipeline.io import kind_of, read_header
 from pipeline.io.nifti_header import is_sheared
 from pipeline.planning.intensities import FIXED
 from pipeline.predict.inputs import InputCase
 from pipeline.predict.model import Model
 from pipeline.predict.resident import release_free_memory, resident_bytes
-from pipeline.transforms.axes import ras_grid
+from pipeline.transforms.axes import permuted, ras_grid, to_ras, upright_grid
 
 FLOAT: Final = 4  # bytes
+SMALL: Final = ("uint8", "int8", "int16")
 OWN_STATISTICS: Final = 1.5  # channels more, for the voxels that a channel's own numbers come from
-TURNED: Final = (12, 36)  # bytes for each voxel of a sheared source, and of the grid it goes to
+TURNED: Final = (12, 40)  # bytes for each voxel of a sheared source, and of the grid it goes to
 
 
 def refuse_reading(case: InputCase, limit_gib: float | None) -> None:
@@ -27,19 +28,32 @@ def refuse_reading(case: InputCase, limit_gib: float | None) -> None:
 
     Raises:
         ResourceError: They don't; the smallest limit that would do is named.
-        DataError: A header can't be read.
     """
-    if limit_gib is not None:
-        refuse_without_room(f"to read {case.id}", values_bytes(case), limit_gib)
+    if limit_gib is None:
+        return
+    try:
+        needed = values_bytes(case)
+    except PipelineError:  # what is wrong with a header is the reader's to tell
+        return
+    refuse_without_room(f"to read {case.id}", needed, limit_gib)
 
 
 def values_bytes(case: InputCase) -> int:
-    """At most what reading a case takes."""
-    headers = [read_header(image, series=case.series) for image in case.images]
-    return sum(
-        prod(header.shape) * header.channels * max(FLOAT, np.dtype(header.dtype).itemsize)
-        for header in headers
-    )
+    """At most what reading a case takes.
+
+    Small integers stay what they are, beside one copy. All else may become float32 on its way,
+    and the padding of DICOM is looked for by maps of its voxels.
+
+    Raises:
+        PipelineError: A header can't be read.
+    """
+    needed = 0
+    for image in case.images:
+        header = read_header(image, series=case.series, reading=case.reading)
+        size = np.dtype(header.dtype).itemsize
+        plain = header.dtype in SMALL and kind_of(image) != "dicom" and len(case.images) == 1
+        needed += prod(header.shape) * header.channels * (2 * size if plain else size + 2 * FLOAT)
+    return needed
 
 
 def prepared_bytes(shape: Sequence[int], affine: NDArray[Any], model: Model) -> int:
@@ -55,14 +69,19 @@ def prepared_bytes(shape: Sequence[int], affine: NDArray[Any], model: Model) -> 
     copies = float(channels + wider)  # on the grid, and scaled
     if model.plan["normalisation"] not in FIXED:
         copies += OWN_STATISTICS
+    if model.plan.get("polarity"):
+        copies += channels
+    if model.plan.get("contrast"):
+        copies += 3 * wider
     if len(sizes) == 2:
         return round(prod(sizes) * FLOAT * copies)
-    grid = ras_grid(affine, sizes, model.plan["spacing"])
-    voxels = prod(grid.shape)
-    turning = 0
-    if is_sheared(affine):
-        source, target = TURNED
-        turning = channels * (source * prod(sizes) + target * voxels)
+    spacing = model.plan["spacing"]
+    if not is_sheared(affine):
+        return round(prod(ras_grid(affine, sizes, spacing).shape) * FLOAT * copies)
+    axes, _, oriented = to_ras(affine, sizes)
+    voxels = prod(upright_grid(oriented, permuted(sizes, axes), spacing, across=axes[2])[1])
+    source, target = TURNED
+    turning = channels * (source * prod(sizes) + target * voxels)
     return max(turning, round(voxels * FLOAT * copies))
 
 
@@ -96,7 +115,7 @@ def refuse_without_room(what: str, needed: int, limit_gib: float) -> None:
     least = (held + needed) / (1 - SPARE) / GIB
     raise ResourceError(
         f"{limit_gib:.2f} GiB are too few {what}: {held / GIB:.2f} held, {needed / GIB:.2f} more",
-        hint=f"give --max-ram {least + 0.05:.1f}",
+        hint=limit_hint(least, "at least "),  # the windows come on top
     )
 
 

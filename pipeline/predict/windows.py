@@ -1,19 +1,22 @@
 """Which windows of a case go through an engine together, and which ones it is measured on."""
 
-from collections.abc import Iterator
-from math import gcd, prod
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import prod
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from pipeline.inferers.gather import Gather
-from pipeline.inferers.layout import Layout, places
+from pipeline.inferers.layout import Layout
 
 BATCH_VOXELS: Final = 2**18  # per forward: less leaves a CPU's cores without work
 LARGEST_BATCH: Final = 16
 GPU_BATCH: Final = 4  # times as many windows
-GOLDEN: Final = (5**0.5 - 1) / 2
+FEW: Final = 256  # places in a spread order; the others follow in their own
+MIDDLE: Final = 0.5 - 1e-9  # of two middle places the first one
+ITERATIONS: Final = 50
 
 
 def spread_windows(image: Tensor, layout: Layout) -> Iterator[Tensor]:
@@ -21,25 +24,33 @@ def spread_windows(image: Tensor, layout: Layout) -> Iterator[Tensor]:
 
     Agreement is judged on them: the densest ones in the middle hold more borders than the rest.
     """
-    every = places(layout, range(len(layout.shape)))
-    middle = every.index(tuple((len(starts) - 1) // 2 for starts in layout.starts))
-    stride = stride_of(len(every))
     gather = Gather(image, layout)
-    for number in range(len(every)):
+    for place in spread([len(starts) for starts in layout.starts]):
         window = image.new_empty((layout.channels(len(image)), *layout.seen))
-        gather.into(window, every[(middle + number * stride) % len(every)])
+        gather.into(window, place)
         yield window
 
 
-def stride_of(number: int) -> int:
-    """A stride through so many places that meets each once, any first few of them far apart.
+def spread(counts: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield each place of a grid once, any first few of them far apart along every axis.
 
-    Multiples of the golden section lie so, the next number without a common factor will do.
+    Each axis advances by its own irrational share, those whose multiples lie most evenly together.
+
+    Args:
+        counts: Places along each axis.
     """
-    stride = max(1, round(number * GOLDEN))
-    while gcd(stride, number) > 1:
-        stride += 1
-    return stride
+    root = 1.5  # of x^(d + 1) = x + 1
+    for _ in range(ITERATIONS):
+        root = (1 + root) ** (1 / (len(counts) + 1))
+    seen: set[tuple[int, ...]] = set()
+    every = product(*map(range, counts))
+    for step in range(FEW):
+        shares = ((MIDDLE + step / root ** (axis + 1)) % 1 for axis in range(len(counts)))
+        place = tuple(int(share * count) for share, count in zip(shares, counts, strict=True))
+        if place not in seen:
+            seen.add(place)
+            yield place
+    yield from (place for place in every if place not in seen)
 
 
 def batch_for(layout: Layout, device: torch.device, classes: int, limit: int | None) -> int:

@@ -250,7 +250,9 @@ def _tensor(volume: Volume, path: Path, dtype: npt.DTypeLike) -> MetaTensor:
     than reading them, and the next step looks values up anyway.
     """
     first = np.moveaxis(_channels_last(volume), -1, 0)
-    tensor = torch.from_numpy(np.array(first, dtype, order="K"))
+    usable = first.flags.writeable and min(first.strides) > 0  # torch takes no other
+    own = np.asarray(first, dtype) if usable else np.array(first, dtype, order="K")
+    tensor = torch.from_numpy(own)
     meta = metadata(volume, path)
     meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = 0
     affine = torch.as_tensor(meta.pop(MetaKeys.AFFINE), dtype=torch.float64)

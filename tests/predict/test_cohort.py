@@ -182,27 +182,52 @@ def tasks_of(scans: Path, out: Path) -> list[Task]:
     return [Task(c, out / f"{c.id}.nii.gz", str(scans)) for c in find_cases(scans)]
 
 
-def test_a_waiting_case_makes_room_where_the_limit_is_too_low_for_both(
+def test_the_cases_before_and_after_make_room_where_the_limit_is_too_low_for_all(
     run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits: list[float] = []
+    tries: dict[str, int] = {}
+    waited: list[bool] = []
 
     def _segment(case: Any, models: Any, how: SegmentOptions, **kwargs: Any) -> Any:
         from pipeline.predict.segment import segment
 
-        assert how.max_ram_gib is not None
-        limits.append(how.max_ram_gib)
-        if how.max_ram_gib < 50:
+        tries[case.id] = tries.get(case.id, 0) + 1
+        if tries[case.id] == 1 and case.id != "c2":
             raise ResourceError("too few", hint="give more")
         return segment(case, models, replace(how, max_ram_gib=None), **kwargs)
 
+    def _wait(jobs: Any) -> None:
+        waited.extend(job.result()["state"] == "done" for job in jobs)
+
     monkeypatch.setattr(PREDICTED, _segment)
+    monkeypatch.setattr("pipeline.predict.cohort.wait", _wait)
+    monkeypatch.setattr("pipeline.predict.cohort.Reader.holds", True)
     recipe = Recipe((str(run),), how=SegmentOptions(max_ram_gib=50.0))
     with recipe.open() as predictor:
         lines = [line for _, line in predict_tasks(predictor, tasks_of(scans, tmp_path / "out"))]
     assert [line["state"] for line in lines] == ["done"] * 3
-    assert sum(limit < 50 for limit in limits) >= 2, "with c1 and with c2 waiting"
-    assert limits.count(50.0) == 3
+    assert sorted(tries.values()) == [1, 2, 2]
+    assert all(waited)
+
+
+def test_a_case_that_is_too_large_by_itself_is_not_tried_again(
+    run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def _segment(case: Any, *args: Any, **kwargs: Any) -> Any:
+        tries.append(case.id)
+        time.sleep(0.5)  # until the reader knows that nothing follows
+        raise ResourceError("too few", hint="give more")
+
+    monkeypatch.setattr(PREDICTED, _segment)
+    monkeypatch.setattr("pipeline.predict.cohort.AHEAD", 1e-12)
+    recipe = Recipe((str(run),), how=SegmentOptions(max_ram_gib=50.0))
+    last = tasks_of(scans, tmp_path / "out")[-1:]
+    with recipe.open() as predictor:
+        (line,) = [line for _, line in predict_tasks(predictor, last)]
+    assert line["state"] == "failed"
+    assert len(tries) == 1
 
 
 def test_a_case_that_waits_is_not_read_where_it_is_too_large_for_the_limit(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.inferers.layout import lay_windows
-from pipeline.predict.windows import batch_for, spread_windows, stride_of
+from pipeline.predict.windows import batch_for, spread, spread_windows
 
 CPU = torch.device("cpu")
 
@@ -20,14 +20,18 @@ def test_windows_to_measure_on_come_from_all_over_the_scan_and_each_once() -> No
     starts = [tuple(w[:, 0, 0, 0].int().tolist()) for w in spread_windows(image, layout)]
     assert starts[0] == (8, 4, 8)  # the middle one of 5 x 4 x 6
     assert sorted(starts) == sorted(product(*layout.starts))
-    for axis, places in enumerate(zip(*starts[:8], strict=True)):
-        halves = [at >= layout.shape[axis] / 2 - 4 for at in places]
-        assert 2 <= sum(halves) <= 6
 
 
-@given(st.integers(1, 3000))
-def test_a_stride_meets_every_place_once(number: int) -> None:
-    assert len({k * stride_of(number) % number for k in range(number)}) == number
+@given(st.lists(st.integers(1, 12), min_size=2, max_size=3))
+def test_places_come_once_and_the_first_ones_from_both_halves_of_each_axis(
+    counts: list[int],
+) -> None:
+    places = list(spread(counts))
+    assert sorted(places) == list(product(*map(range, counts)))
+    assert places[0] == tuple((count - 1) // 2 for count in counts)
+    for count, found in zip(counts, zip(*places[:8], strict=True), strict=True):
+        if count > 2:
+            assert max(found) - min(found) >= 0.5 * count - 1
 
 
 @pytest.mark.parametrize(
