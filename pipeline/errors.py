@@ -2,6 +2,11 @@
 
 from collections.abc import Callable
 
+REPORT = (
+    "a bug of unetworks; please report it with the output of unetworks info: "
+    "https://github.com/unetworks/unetworks/issues"
+)
+
 
 class PipelineError(Exception):
     """What went wrong, in one line; the command prints `error: MESSAGE; HINT` and exits with 2.

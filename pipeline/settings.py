@@ -1,6 +1,7 @@
 """Where things lie: the cache, the data folders, the runs, as the environment says."""
 
 import os
+import re
 from pathlib import Path
 
 import platformdirs
@@ -20,6 +21,11 @@ def data_dir() -> Path:
     """Folder of data sets, one subfolder a name; `UNETWORKS_DATA`, else `data` in the cache."""
     given = os.environ.get(DATA_VARIABLE)
     return Path(given).expanduser() if given else cache_dir() / "data"
+
+
+def without_password(uri: str) -> str:
+    """Return a server's address as it may be printed or kept: stars for its password."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
 def runs_dir() -> Path:

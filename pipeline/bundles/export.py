@@ -13,6 +13,7 @@ from pipeline.bundles.record import FORMAT, INTENDED_USE, write_record
 from pipeline.bundles.weights import State, save_weights
 from pipeline.io import atomic_path
 from pipeline.planning.intensities import network_channels
+from pipeline.settings import without_password
 
 PLANNED = (
     "spacing", "normalisation", "patch", "batch_size", "epoch_length", "learning_rate", "norm",
@@ -74,6 +75,8 @@ def write_configs(
             frozen["plan"] = dict(plan)
             frozen["network_def"] = {**frozen["network_def"], **set_options(config)}
             frozen["weights"] = "$@bundle_root + '/models/model.safetensors'"
+        if isinstance(frozen.get("tracking_uri"), str):
+            frozen["tracking_uri"] = without_password(frozen["tracking_uri"])
         _write_json(target / f"{kind}.json", frozen)
     _write_json(target / "metadata.json", metadata(source, facts, plan, border))
     if (source / "logging.conf").is_file() and source != target:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from pipeline.bundles.interrupt import exit_code, interruptible
-from pipeline.errors import PipelineError
+from pipeline.errors import REPORT, PipelineError
+from pipeline.interrupt import exit_code, interruptible, terminate_as_exception
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,20 +75,25 @@ def refusal(error: BaseException | None) -> PipelineError | None:
 
 
 def install_hook() -> None:
-    """Let an uncaught exception that a `PipelineError` caused end in one line and exit code 2.
+    """Let what nobody caught end as the commands do: in one line, and with their exit codes.
 
-    For components, whose constructors MONAI calls itself.
+    A `PipelineError`, wrapped or not, is 2, Ctrl-C 130 and SIGTERM 143; anything else is a bug, and
+    one line says where to report it. For components, whose constructors MONAI calls itself.
     """
     if getattr(sys.excepthook, "unetworks", False):
         return
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            print("interrupted before anything was written", file=sys.stderr)
+            raise SystemExit(exit_code(error))
         found = refusal(error)
-        if found is None:
-            previous(kind, error, trace)
-            return
-        raise leave(found)
+        if found is not None:
+            raise leave(found)
+        previous(kind, error, trace)
+        print(REPORT, file=sys.stderr)
 
     hook.unetworks = True  # type: ignore[attr-defined]
     sys.excepthook = hook
+    terminate_as_exception()

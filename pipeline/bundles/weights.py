@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +13,10 @@ from pipeline.errors import DataError
 from pipeline.io import atomic_path
 
 State = Mapping[str, torch.Tensor]
+HEADS: Final = frozenset(
+    ("head", "heads", "output_heads", "deep_heads", "level_logits", "out_0", "out_blocks")
+)
+"""Modules of the family's networks whose layers have an output for each class."""
 
 
 def find_weights(given: str | Path) -> Path:
@@ -65,15 +69,14 @@ def load_into(
         network: The network.
         state: Name to tensor.
         source: For messages.
-        new_head: Leave out the tensors of the last layer, whose number of classes may differ.
+        new_head: Leave out the layers that give logits: their number of classes may differ.
 
     Raises:
         DataError: A name is missing or left over, or a shape differs; the first one is named.
     """
     own = network.state_dict()
-    skipped = head_names(network) if new_head else set()
-    wanted = {k: v for k, v in own.items() if k not in skipped}
-    given = {k: v for k, v in state.items() if k not in skipped}
+    wanted = {k: v for k, v in own.items() if not (new_head and is_head(k))}
+    given = {k: v for k, v in state.items() if not (new_head and is_head(k))}
     for name, tensor in wanted.items():
         if name not in given:
             raise DataError(
@@ -94,13 +97,9 @@ def load_into(
     network.load_state_dict({**own, **{k: given[k] for k in wanted}}, strict=True)
 
 
-def head_names(network: torch.nn.Module) -> set[str]:
-    """Names of the tensors of the last layers: those of the modules called `head` or `heads`."""
-    return {
-        name
-        for name in network.state_dict()
-        if any(part in ("head", "heads") for part in name.split(".")[:-1])
-    }
+def is_head(name: str) -> bool:
+    """Whether a tensor belongs to a layer that gives logits, by the name of its module."""
+    return not HEADS.isdisjoint(name.split(".")[:-1])
 
 
 def save_weights(state: State, folder: Path) -> str:

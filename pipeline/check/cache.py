@@ -35,7 +35,6 @@ def store_facts(case: Case, stamp: str, kind: str, facts: CaseFacts) -> None:
     if facts.problems:
         return
     file = _file(case, kind)
-    file.parent.mkdir(parents=True, exist_ok=True)
     # the id may name a patient, and comes with the manifest anyway
     plain = facts.to_json() | {"id": ""}
     with atomic_path(file) as draft:

@@ -11,7 +11,8 @@ from difflib import get_close_matches
 from typing import Final, NoReturn
 
 from pipeline import __version__
-from pipeline.errors import InvalidValueError, PipelineError, UnknownNameError
+from pipeline.errors import REPORT, InvalidValueError, PipelineError, UnknownNameError
+from pipeline.interrupt import exit_code, interruptible
 
 COMMANDS: Final = {
     "info": "versions, device, CPU and commit: what a bug report needs",
@@ -26,7 +27,6 @@ COMMANDS: Final = {
     "convert": "a DICOM series or NIfTI file to NIfTI",
     "inspect": "header, geometry, histogram and picture of a scan",
 }
-REPORT = "https://github.com/unetworks/unetworks/issues"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,14 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             near = get_close_matches(command, COMMANDS, n=1) or ["--help"]
             raise UnknownNameError(f"no command {command!r}", hint=f"try unetworks {near[0]}")
         args = build_parser(command).parse_args(words)
-        code = importlib.import_module(f"pipeline.cli.{args.command}").run(args)
+        with interruptible():
+            code = importlib.import_module(f"pipeline.cli.{args.command}").run(args)
         sys.stdout.flush()  # a closed pipe shows here rather than at the interpreter's end
     except PipelineError as error:
         print(f"error: {error.line()}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
-        return 143 if type(error).__name__ == "Terminated" else 130
+        return exit_code(error)
     except BrokenPipeError:  # the reader of a pipe has gone, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
@@ -90,10 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"error: {found.line()}", file=sys.stderr)
             return 2
         traceback.print_exc()
-        print(
-            f"a bug of unetworks; please report it with the output of unetworks info: {REPORT}",
-            file=sys.stderr,
-        )
+        print(REPORT, file=sys.stderr)
         return 1
     return code
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.errors import DataError, UnknownNameError
+from pipeline.io import made_folder
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.copy.exists() and not (args.copy.is_dir() and not any(args.copy.iterdir())):
         raise DataError(f"{args.copy} exists and is no empty folder", hint="give another one")
-    shutil.copytree(folder / args.name, args.copy, dirs_exist_ok=True)
+    try:
+        shutil.copytree(folder / args.name, made_folder(args.copy), dirs_exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or "the disk may be full"
+        raise DataError(f"{args.copy}: {reason}", hint="give another folder") from error
     print(
         f"{args.copy}; train it with: "
         f"python -m monai.bundle run training --config_file {args.copy}/train.json"

@@ -32,13 +32,11 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the model, print what was written and how far it is from torch."""
-    from pipeline.bundles.interrupt import interruptible
     from pipeline.predict.exporting import export_bundle
 
-    with interruptible():
-        done = export_bundle(
-            args.bundle, args.out, args.format, args.precision, args.calibrate, quiet=args.quiet
-        )
+    done = export_bundle(
+        args.bundle, args.out, args.format, args.precision, args.calibrate, quiet=args.quiet
+    )
     for file in done.files:
         print(file)
     print(

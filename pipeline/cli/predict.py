@@ -127,14 +127,12 @@ def _add_machine(group: "argparse._ArgumentGroup") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict, and print where the masks are; 2 if a case of several failed."""
-    from pipeline.bundles.interrupt import interruptible
     from pipeline.predict import predict
 
     chosen = predict
     if args.trust:
         from pipeline.predict.foreign import predict_foreign as chosen
-    with interruptible():
-        outcome = chosen(args.bundles, args.input, args.output, options_of(args))
+    outcome = chosen(args.bundles, args.input, args.output, options_of(args))
     if outcome.kept and not args.quiet:
         print(f"{outcome.kept} done before; --again predicts them anew", file=sys.stderr)
     for line in _grouped(outcome.warnings):

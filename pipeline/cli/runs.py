@@ -60,12 +60,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _list(book: "RunBook") -> None:
     """Print a line a run."""
+    from pipeline.settings import without_password
     from pipeline.tracking.query import MAKE_ONE
-    from pipeline.tracking.store import shown
     from pipeline.tracking.table import minutes, number, terminal_width, text_table
 
     if not book.runs:
-        print(f"no runs yet at {shown(book.uri)}; {MAKE_ONE}")
+        print(f"no runs yet at {without_password(book.uri)}; {MAKE_ONE}")
         return
     rows = [
         [

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.io.atomic import atomic_path, left_drafts
+from pipeline.io.atomic import atomic_path, left_drafts, made_folder, not_writable
 from pipeline.io.grid import corner_distance, to_grid
 from pipeline.io.kinds import is_same_file, kind_of
+from pipeline.io.locked import locked
 from pipeline.io.nifti_write import write_nifti
 from pipeline.io.options import Reading
 from pipeline.io.padding import without_padding
@@ -42,6 +43,9 @@ __all__ = [
     "is_same_file",
     "kind_of",
     "left_drafts",
+    "locked",
+    "made_folder",
+    "not_writable",
     "patient_of",
     "read_dicom_label",
     "read_header",

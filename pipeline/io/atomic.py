@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.errors import DataError, ResourceError
+from pipeline.settings import CACHE_VARIABLE, cache_dir
 
 _END = 64  # characters of the name: a long one must not become too long by ours
 _numbers = count()
@@ -44,13 +45,33 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                 f"{path}: no space left on the disk", hint="free some space and run it again"
             ) from error
         if ours and error.errno in _REFUSED:
-            raise DataError(
-                f"{path}: cannot be written ({error.strerror})", hint="choose another name"
-            ) from error
+            raise not_writable(path, error) from error
         raise
     finally:
         if os.path.lexists(draft):
             draft.unlink()
+
+
+def made_folder(path: Path) -> Path:
+    """Return a folder, made with those above it where they are missing.
+
+    Raises:
+        DataError: It can't be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_writable(path, error) from error
+    return path
+
+
+def not_writable(path: str | Path, error: OSError) -> DataError:
+    """What a path is to a user that the system does not let us write."""
+    cached = Path(path).absolute().is_relative_to(cache_dir().absolute())
+    return DataError(
+        f"{path}: cannot be written ({error.strerror})",
+        hint=f"set {CACHE_VARIABLE} to another folder" if cached else "choose another name",
+    )
 
 
 def left_drafts(path: Path) -> Iterator[Path]:

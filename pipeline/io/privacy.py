@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from pipeline.io.atomic import atomic_path
+from pipeline.io.locked import locked
 from pipeline.settings import cache_dir
 
 SALT_VARIABLE = "UNETWORKS_SALT"
@@ -42,9 +43,11 @@ def _salt() -> bytes:
     given = os.environ.get(SALT_VARIABLE)
     file = Path(given) if given else cache_dir() / "patient-salt"
     if not file.is_file():
-        with atomic_path(file) as draft:
-            draft.touch(mode=0o600)
-            draft.write_bytes(secrets.token_bytes(_SALT_BYTES))
+        with locked(file):
+            if not file.is_file():  # another process may have been first
+                with atomic_path(file) as draft:
+                    draft.touch(mode=0o600)
+                    draft.write_bytes(secrets.token_bytes(_SALT_BYTES))
     return file.read_bytes()
 
 

@@ -2,6 +2,7 @@
 
 from pipeline.manifests.catalog import GENERATORS, ManifestRow, list_manifests, load_manifest
 from pipeline.manifests.checks import check_files, check_labels
+from pipeline.manifests.known import known_manifest, remember_manifest
 from pipeline.manifests.label import (
     DrawnLabel,
     Label,
@@ -31,11 +32,13 @@ __all__ = [
     "file_of_label",
     "files_of_label",
     "is_white",
+    "known_manifest",
     "label_of_row",
     "list_manifests",
     "load_label",
     "load_manifest",
     "manifests_dir",
+    "remember_manifest",
     "row_of_label",
     "without_white",
 ]

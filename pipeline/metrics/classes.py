@@ -36,6 +36,8 @@ def parse_classes(words: Sequence[str]) -> dict[str, Integers]:
 def named_classes(pairs: Sequence[Pair]) -> dict[str, Integers]:
     """Return the classes that `CASE.json` beside the predictions name; empty without such files.
 
+    A file that speaks of no classes, as of a foreign bundle or another program, says nothing.
+
     Raises:
         DataError: A JSON that cannot be read, or two that differ.
     """
@@ -46,6 +48,8 @@ def named_classes(pairs: Sequence[Pair]) -> dict[str, Integers]:
         if not path.is_file():
             continue
         classes = _classes_of(path)
+        if classes is None:
+            continue
         if of is not None and list(classes.items()) != list(said.items()):
             raise DataError(
                 f"{path} names other classes than {of}",
@@ -113,12 +117,14 @@ def classes_found(pairs: Sequence[Pair]) -> dict[str, int]:
     return {str(value): value for value in sorted(found)}
 
 
-def _classes_of(path: Path) -> dict[str, Integers]:
-    """The `regions` or `labels` of one JSON file."""
+def _classes_of(path: Path) -> dict[str, Integers] | None:
+    """The `regions` or `labels` of one JSON file; None where it has neither."""
     wrong = DataError(f"{path}: no labels as name and integer", hint="give --classes NAME=INT ...")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        given = content.get("regions") or content["labels"]
+        given = content.get("regions") or content.get("labels")
+        if given is None:
+            return None
         classes: dict[str, Integers] = {
             str(name): tuple(map(int, value)) if isinstance(value, list) else int(value)
             for name, value in given.items()

@@ -43,7 +43,6 @@ def fingerprint(manifest: Manifest, fold: int | None = None) -> Fingerprint:
     facts = [measure_case(case, manifest, len(cases)) for case in bar]
     facts, mixed = _same_channels(facts, cases)
     found = replace(_pooled(facts, manifest, cases), validation_cases=validation, mixed=mixed)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"stamp": stamp, "fingerprint": found.to_dict()}))
     return found

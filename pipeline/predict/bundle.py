@@ -1,5 +1,6 @@
 """What `inference.json` uses: its data list, and the handler that writes masks."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,9 @@ class MaskWriter:
         affine = None if picture else np.asarray(meta["original_affine"], dtype=np.float64)
         steps = read_steps(self.plan.get("postprocess"), list(model.classes))
         result = Segmented(mend(mask, model.classes, steps, affine), affine, peak_gib=peak_gib())
+        result.warnings += [line for line in str(meta.get("warnings") or "").split("; ") if line]
+        for line in result.warnings:
+            print(f"warning: {case['case']}: {line}", file=sys.stderr)
         path = self.folder / f"{case['case']}{'.png' if picture else '.nii.gz'}"
         files = Files(path)
         files.refuse_others()

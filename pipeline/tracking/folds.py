@@ -5,11 +5,12 @@ import math
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError, InvalidValueError, PipelineError
-from pipeline.manifests import load_manifest
+from pipeline.manifests import known_manifest, load_manifest
 from pipeline.metrics import Score, read_table
 from pipeline.tracking.query import RunBook, RunRecord
 
@@ -111,15 +112,18 @@ def repeated_folds(runs: Sequence[RunRecord]) -> list[str]:
 
 def _patients(run: RunRecord) -> dict[str, str] | None:
     """The patient of each case, if the run's manifest can be read and is still the same."""
-    try:
-        folder = run.params.get("dataset_dir", "null")
-        name = _plain(run.params.get("manifest", ""))
-        manifest = load_manifest(name, None if folder == "null" else _plain(folder))
-    except PipelineError:
-        return None
-    if manifest.hash != run.tags.get("manifest_hash"):
-        return None
-    return {case.id: case.patient for case in manifest.cases}
+    digest = run.tags.get("manifest_hash", "")
+    folder = run.params.get("dataset_dir", "null")
+    said = (
+        _plain(run.params.get("manifest", "")),
+        None if folder == "null" else _plain(folder),
+    )
+    for place in (known_manifest(digest), said):
+        with suppress(PipelineError):
+            manifest = None if place is None else load_manifest(*place)
+            if manifest is not None and manifest.hash == digest:
+                return {case.id: case.patient for case in manifest.cases}
+    return None
 
 
 def _plain(text: str) -> str:

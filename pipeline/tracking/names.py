@@ -8,6 +8,8 @@ from typing import SupportsFloat, cast
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
+ADDRESS = "tracking_uri"  # may hold a password
+ROOTED = re.compile(r"[/~\\]|[A-Za-z]:[\\/]")
 
 
 def clean_name(name: str) -> str:
@@ -23,6 +25,22 @@ def shortened(text: str, limit: int) -> str:
         return text
     note = f" ... ({len(text)} characters)"
     return text[: limit - len(note)] + note
+
+
+def without_folders(value: object) -> object:
+    """Return settings as others may see them: of paths that begin at the root, the last part.
+
+    Folders name hospitals, projects and people. Where the runs are kept is left out.
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: None if key == ADDRESS else without_folders(inner) for key, inner in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, str) and ROOTED.match(value):
+        return re.split(r"[\\/]", value.rstrip("\\/"))[-1]
+    return value
 
 
 def flat_params(settings: Mapping[str, object]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InvalidValueError, UnknownNameError
+from pipeline.settings import without_password
 from pipeline.tracking import process, store
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class RunBook:
         if experiment is not None and not wanted:
             used = [name for name in found.values() if name != "Default"]
             raise UnknownNameError(
-                f"no experiment '{experiment}' at {store.shown(self.uri)}",
+                f"no experiment '{experiment}' at {without_password(self.uri)}",
                 hint=_nearest(experiment, used),
             )
         self.runs = [_record(run, found[run.info.experiment_id]) for run in runs]
@@ -96,7 +97,8 @@ class RunBook:
                 )
         near = _nearest(wanted, [run.name for run in self.runs])
         raise UnknownNameError(
-            f"no run '{wanted}' at {store.shown(self.uri)}", hint=near if self.runs else MAKE_ONE
+            f"no run '{wanted}' at {without_password(self.uri)}",
+            hint=near if self.runs else MAKE_ONE,
         )
 
     def artifacts(self, run: RunRecord) -> list[str]:

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, cast
 
+from pipeline.settings import without_password
 from pipeline.tracking import names, process, store
 from pipeline.tracking.provenance import provenance
 
@@ -63,7 +64,8 @@ class TrackedRun:
         Args:
             experiment: Its name; created if new.
             run_name: Its name.
-            params: Settings, nested; a value too long for MLflow stands whole in `params.json`.
+            params: Settings, nested, kept without folders; a value too long for MLflow stands whole
+                in `params.json`.
             tags: Further tags.
             resumed_from: Id or name of the run that this one goes on with.
 
@@ -89,7 +91,7 @@ class TrackedRun:
         self.run_id, self.status, self._client = str(run.info.run_id), "RUNNING", client
         self._recording, self._owner = True, os.getpid()
         atexit.register(self._at_exit)
-        self._log_params(params)
+        self._log_params(cast("Mapping[str, object]", names.without_folders(params)))
 
     def log_step(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
         """Keep numbers of one step until `flush`; a number may be a tensor of one value."""
@@ -131,6 +133,12 @@ class TrackedRun:
     def log_dict(self, content: Mapping[str, object], file: str) -> None:
         """Write `content` as the JSON artifact `file`, a relative path."""
         self.log_text(json.dumps(content, indent=2, default=str), file)
+
+    def log_settings(self, folder: Path, name: str) -> None:
+        """Copy the JSON files of a folder into `name`, without folders and addresses."""
+        for file in sorted(folder.glob("*.json")):
+            content = names.without_folders(json.loads(file.read_text(encoding="utf-8")))
+            self.log_text(json.dumps(content, indent=2), f"{name}/{file.name}")
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Copy one file to the artifacts, into `folder` there."""
@@ -200,7 +208,7 @@ class TrackedRun:
 
     def _warn(self, error: Exception, outcome: str) -> None:
         """Print one line."""
-        where = store.shown(self.uri or "")
+        where = without_password(self.uri or "")
         kind = type(error).__name__
         print(f"warning: tracking at {where} failed ({kind}): {outcome}", file=sys.stderr)
 

@@ -6,7 +6,6 @@ every other user of the process; here each client is given its address instead.
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from pipeline.errors import InvalidValueError, PipelineError, ResourceError
-from pipeline.settings import runs_dir
+from pipeline.settings import runs_dir, without_password
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -66,14 +65,9 @@ def resolve_uri(tracking_uri: str | None = None) -> str:
             hint=f"use its sqlite form, {_sqlite(file)}",
         )
     raise InvalidValueError(
-        f"tracking_uri '{shown(given)}' has the unknown scheme '{scheme}'",
+        f"tracking_uri '{without_password(given)}' has the unknown scheme '{scheme}'",
         hint=f"use sqlite:///FILE, or a server by one of {', '.join(SERVERS)}",
     )
-
-
-def shown(uri: str) -> str:
-    """Return `uri` as it may be printed: without the password."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
 def database_file(uri: str) -> Path | None:
@@ -84,8 +78,8 @@ def database_file(uri: str) -> Path | None:
 def how_to_open(uri: str) -> str:
     """Return what to type, or to open in a browser, to see the runs at a resolved `uri`."""
     if urlsplit(uri).scheme in ("http", "https"):
-        return shown(uri)
-    return f"mlflow ui --backend-store-uri {shown(uri)}"
+        return without_password(uri)
+    return f"mlflow ui --backend-store-uri {without_password(uri)}"
 
 
 def open_client(uri: str) -> "MlflowClient":
@@ -125,7 +119,7 @@ def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
             return _new_experiment(client, name, location)
     if found.lifecycle_stage != "active":
         raise InvalidValueError(
-            f"experiment '{name}' is deleted in {shown(uri)}",
+            f"experiment '{name}' is deleted in {without_password(uri)}",
             hint=f"choose another with --experiment, or run: mlflow experiments restore "
             f"--experiment-id {found.experiment_id}",
         )
@@ -209,8 +203,9 @@ def failing_as(uri: str) -> Iterator[None]:
             hint = f"back it up, then run: mlflow db upgrade {uri}"
         else:
             hint = "move it away and start again: a new one is made"
-        reason = shown(" ".join(str(error).split()))[:200]
+        reason = without_password(" ".join(str(error).split()))[:200]
         raise ResourceError(
-            f"the tracking store {shown(uri)} can't be used ({type(error).__name__}: {reason})",
+            f"the tracking store {without_password(uri)} can't be used "
+            f"({type(error).__name__}: {reason})",
             hint=hint,
         ) from error

@@ -59,7 +59,7 @@ def _check(manifest: str, dataset_dir: str | None, fold: int | None) -> None:
         raise _refusal(report, shlex.join(command))
     for finding in report.findings:
         if finding.case in held_out and finding.what == "unreadable":
-            logger.warning("held out, %s; the training goes on without it", _said(finding))
+            logger.warning("warning: held out, %s; the training goes on without it", _said(finding))
     more = "" if not report.findings else f"; to see them: {shlex.join(command)}"
     logger.info("checked %s%s", report.lines()[-1], more)
 

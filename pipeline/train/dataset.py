@@ -17,7 +17,7 @@ from monai.transforms import Compose, Randomizable
 from torch.utils.data import Dataset
 
 from pipeline.errors import GeometryError, ResourceError
-from pipeline.io import file_stamps
+from pipeline.io import file_stamps, made_folder, not_writable
 from pipeline.manifests import files_of_label, label_of_row
 from pipeline.progress import progress
 from pipeline.settings import cache_dir
@@ -110,8 +110,7 @@ class PreparedDataset(Dataset[Item]):
         place = self._place(case)
         if place.is_dir():
             return place
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix="."))
+        temporary = _temporary(self.folder)
         try:
             write_item(temporary, item)
         except OSError as error:
@@ -126,6 +125,18 @@ class PreparedDataset(Dataset[Item]):
         except OSError:  # another process was first
             shutil.rmtree(temporary)
         return place
+
+
+def _temporary(folder: Path) -> Path:
+    """A hidden folder in `folder`.
+
+    Raises:
+        DataError: It can't be made.
+    """
+    try:
+        return Path(tempfile.mkdtemp(dir=made_folder(folder), prefix="."))
+    except OSError as error:
+        raise not_writable(folder, error) from error
 
 
 def write_item(folder: Path, item: Item) -> None:

@@ -136,7 +136,6 @@ def _timed(
     label = torch.zeros((shape[0], labels, *shape[1:]), dtype=torch.uint8, device=device)
     bench = Bench(network.train(), loss, image, label)
     seconds = min(bench.step(choice)[0] for _ in range(TIMED))
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"seconds": seconds, "what": key}))
     return seconds, choice

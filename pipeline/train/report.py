@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,33 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
+from pipeline.errors import GeometryError
 from pipeline.figures import overlay
-from pipeline.io import read_image
+from pipeline.io import Volume, read_image
 from pipeline.manifests import label_of_row, load_label, without_white
 from pipeline.metrics import Score, Summary, score_case, summarise, write_table
+from pipeline.metrics.cohort import on_labels_grid
+from pipeline.metrics.grid import onto_grid
 from pipeline.train.schedule import Clock
 from pipeline.train.validation import BestWeights
 from pipeline.transforms.classes import to_integers
 
 logger = logging.getLogger("unetworks")
+
+
+def plan_line(plan: Mapping[str, Any]) -> str:
+    """What a training goes by, on one line; `unetworks data plan` says why."""
+    window = "; ".join(f"{low:g} to {high:g}" for low, high in plan["window"] or ())
+    parts = {
+        "patch": " x ".join(map(str, plan["patch"])),
+        "spacing": " x ".join(f"{mm:.3g}" for mm in plan["spacing"] or ()) or "as it is",
+        "normalisation": f"{plan['normalisation']} {window}".strip(),
+        "batch": plan["batch_size"],
+        "updates per epoch": plan["epoch_length"],
+        "learning rate": f"{plan['learning_rate']:.3g}",
+        "norm": plan.get("norm"),
+    }
+    return "plan: " + ", ".join(f"{name} {value}" for name, value in parts.items())
 
 
 class EpochLog:
@@ -108,23 +127,30 @@ class ScoreTable:
     def _score(self, case: Mapping[str, Any], classes: np.ndarray[Any, Any]) -> None:
         mask = to_integers(classes, self.facts["values"], self.facts["head"])
         label = load_label(label_of_row(case["label"]))
-        array = without_white(label.array, self.facts["values"])
-        spacing = None
-        if label.affine is not None:
-            spacing = [float(s) for s in np.linalg.norm(label.affine[:3, :3], axis=0)]
-        scores = score_case(mask, array, self.classes, spacing, self.tolerance, case=case["case"])
+        label = replace(label, array=without_white(label.array, self.facts["values"]))
+        meta = case["image"].meta
+        place = meta["original_affine"] if label.affine is not None else None
+        predicted = Volume(mask, None if place is None else np.asarray(place, dtype=np.float64))
+        try:
+            moved, _ = on_labels_grid(predicted, label, case["case"])
+            scores = score_case(
+                moved, label.array, self.classes, label.spacing, self.tolerance, case=case["case"]
+            )
+        except GeometryError as error:  # the trained weights are not to be lost for it
+            logger.warning("warning: %s is not scored: %s", case["case"], error.line())
+            return
         self.rows.extend(scores)
         if self.pictures is not None and len(self.rows) <= self.drawn * len(self.classes):
-            self._draw(case, array, mask, scores)
+            self._draw(case, label, mask, scores)
 
     def _draw(
         self,
         case: Mapping[str, Any],
-        label: np.ndarray[Any, Any],
+        label: Volume,
         mask: np.ndarray[Any, Any],
         scores: Sequence[Score],
     ) -> None:
-        """Draw an overlay of one case."""
+        """Draw an overlay of one case, on its image's grid."""
         assert self.pictures is not None
         image = read_image(case["image"].meta["filename_or_obj"], series=case.get("series"))
         self.pictures.mkdir(parents=True, exist_ok=True)
@@ -132,10 +158,13 @@ class ScoreTable:
         mean = f"{np.mean(dice):.3f}" if dice else "-"
         # an overlay shows the first integer of each region; overlapping ones are drawn in order
         names = {name: values[0] for name, values in self.classes.items()}
-        single = mask if mask.ndim == label.ndim else mask.argmax(-1) + mask.any(-1)
+        drawn = label.array
+        if label.affine is not None and image.affine is not None:
+            drawn = onto_grid(drawn, label.affine, image.shape, image.affine)
+        single = mask if mask.ndim == image.spatial_dims else mask.argmax(-1) + mask.any(-1)
         overlay(
             image.array,
-            label,
+            drawn,
             single,
             names,
             self.pictures / f"test-{case['case']}.png",

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import nn
 
 from pipeline.engines.allocator import keep_large_blocks
 from pipeline.engines.machine import device_name
 from pipeline.errors import InvalidValueError
-from pipeline.io import atomic_path
+from pipeline.io import atomic_path, locked
 from pipeline.settings import cache_dir
 from pipeline.train.hazards import has_narrow_shortcuts, has_shallow_maps
 from pipeline.train.step import Choice, forward_loss, memory_format, too_large
@@ -105,8 +104,7 @@ def tune(
         ResourceError: The device has too little memory for a step.
     """
     path = _cache_path(network, loss, shape, device, amp)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # two runs at a time take one choice
+    with locked(path):  # two runs at a time take one choice
         known = None if again else kept(network, loss, shape, device, amp)
         if known is not None:
             return known[0], f"{known[1]} (kept from an earlier run)"

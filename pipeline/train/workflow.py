@@ -15,19 +15,20 @@ from torch import nn
 
 from pipeline.bundles.export import resolved_settings, settled, write_configs, write_model
 from pipeline.bundles.guard import leave, one_line_exit, refusal
-from pipeline.bundles.interrupt import exit_code, interruptible
 from pipeline.bundles.settings import claim_folder
 from pipeline.bundles.weights import find_weights, load_into, read_weights, state_of, unwrapped
 from pipeline.bundles.workflow import config_folder, current_config
 from pipeline.engines.machine import device_name
 from pipeline.errors import DataError
+from pipeline.interrupt import exit_code, interruptible
+from pipeline.manifests import remember_manifest
 from pipeline.metrics import format_table
 from pipeline.planning.intensities import network_channels
 from pipeline.tracking.run import tracked
 from pipeline.train import distributed
 from pipeline.train.average import Average
 from pipeline.train.calibration import keep_calibration
-from pipeline.train.report import ScoreTable
+from pipeline.train.report import ScoreTable, plan_line
 from pipeline.train.sampling import fast_kernels
 from pipeline.train.schedule import Clock
 from pipeline.train.state import StateSaver, load_state, restore
@@ -162,7 +163,11 @@ class Training:
             self.config = settled(self.config, getattr(inner, "built_with", {}), self.plan)
             border = getattr(inner, "border", 0)
             write_configs(self.folder, self.source, self.config, self.facts, self.plan, border)
+            remember_manifest(
+                self.facts["hash"], self.config.get("manifest", ""), self.config.get("dataset_dir")
+            )
             logger.info("run %s", self.output_dir)
+            logger.info("%s", plan_line(self.plan))
 
     def _choose(self, inner: nn.Module, state: Mapping[str, Any] | None) -> Choice:
         """How updates are computed: as before a resume on this device, else as measured."""
@@ -258,7 +263,7 @@ class Training:
             step = self.trainer.state.iteration
             run.log_scores(step, {"test/dice": {**scores, "mean": summary.mean.dice}})
             run.log_artifacts(self.table.path)
-        run.log_artifacts(self.folder / "configs", "configs")
+        run.log_settings(self.folder / "configs", "configs")
         if (self.folder / "pictures").is_dir():
             run.log_artifacts(self.folder / "pictures", "pictures")
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from pipeline.bundles.weights import (
     find_weights,
-    head_names,
+    is_head,
     load_into,
     read_weights,
     save_weights,
@@ -17,7 +17,7 @@ from pipeline.bundles.weights import (
     state_of,
 )
 from pipeline.errors import DataError
-from pipeline.networks import build_network
+from pipeline.networks import NETWORKS, build_network, preset_options
 
 
 def network(name: str = "attunet", classes: int = 3, **options: Any) -> nn.Module:
@@ -92,7 +92,7 @@ def test_weights_of_another_width_are_refused_and_nothing_is_changed(tmp_path: P
 @pytest.mark.parametrize("name", ["unet", "attunet"])
 def test_a_new_head_takes_all_but_the_last_layer(tmp_path: Path, name: str) -> None:
     source, target = network(name, classes=5), network(name, classes=2)
-    head = {k: v.clone() for k, v in target.state_dict().items() if k in head_names(target)}
+    head = {k: v.clone() for k, v in target.state_dict().items() if is_head(k)}
     assert head
     with pytest.raises(DataError, match=r"head\.weight is \[5, 4, 1, 1\]"):
         load_into(target, source.state_dict(), tmp_path / "w.pt")
@@ -100,6 +100,34 @@ def test_a_new_head_takes_all_but_the_last_layer(tmp_path: Path, name: str) -> N
     given = source.state_dict()
     for key, value in target.state_dict().items():
         assert torch.equal(value, head[key] if key in head else given[key])
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_new_head_leaves_out_all_that_depends_on_the_classes_and_nothing_else(
+    name: str, deep: bool
+) -> None:
+    options = preset_options(name, "compact", 2)
+    if deep and name != "unet_valid":
+        options = {**options, "deep_supervision": True}
+    source, target = (build_network(name, 2, 1, classes, **options) for classes in (5, 3))
+    shapes = {key: value.shape for key, value in source.state_dict().items()}
+    own = target.state_dict()
+    differing = {key for key, value in own.items() if value.shape != shapes[key]}
+    skipped = {key for key in own if is_head(key)}
+    assert differing
+    assert differing <= skipped
+    layers = {key.rpartition(".")[0] for key in differing}
+    assert all(any(key.startswith(layer) for layer in layers) for key in skipped)
+    load_into(target, source.state_dict(), Path("model.pt"), new_head=True)
+
+
+def test_a_new_head_takes_weights_with_and_without_deep_supervision(tmp_path: Path) -> None:
+    plain, deep = network(), network(deep_supervision=True, widths=(4, 8, 16, 32))
+    wide = network(widths=(4, 8, 16, 32))
+    load_into(wide, deep.state_dict(), tmp_path / "w.pt", new_head=True)
+    with pytest.raises(DataError):
+        load_into(plain, deep.state_dict(), tmp_path / "w.pt", new_head=True)
 
 
 def test_a_new_head_is_no_leave_for_other_differences(tmp_path: Path) -> None:

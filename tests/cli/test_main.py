@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import __version__, cli
-from pipeline.bundles.interrupt import Terminated
+from pipeline import __version__
 from pipeline.cli import COMMANDS, main
-from pipeline.errors import DataError
+from pipeline.errors import REPORT, DataError
+from pipeline.interrupt import Terminated
 
 ROOT = Path(__file__).parents[2]
 Capture = pytest.CaptureFixture[str]
@@ -85,7 +85,7 @@ def test_a_bug_keeps_its_traceback_and_says_where_to_report_it(
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert "ZeroDivisionError: ours" in err
-    assert cli.REPORT in err.splitlines()[-1]
+    assert REPORT in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

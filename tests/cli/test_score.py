@@ -237,12 +237,22 @@ def test_missing_and_empty_folders_and_unknown_manifests_are_errors(tmp_path: Pa
         run(predictions, "boxs")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"labels": {"a": "b"}}', '{"labels": {}}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"labels": {"a": "b"}}', '{"labels": {}}'])
 def test_a_json_without_labels_is_an_error(content: str, tmp_path: Path) -> None:
     predictions, labels = write_set(tmp_path)
     (predictions / "p1.json").write_text(content)
     with pytest.raises(DataError, match=r"p1\.json: no labels|names other classes"):
         run(predictions, labels)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"case": "p1", "trusted": true}'])
+def test_a_json_that_speaks_of_no_classes_says_nothing(content: str, tmp_path: Path) -> None:
+    predictions, labels = write_set(tmp_path)
+    assert run(predictions, labels) == 0
+    wanted = (predictions / "scores.csv").read_text()
+    (predictions / "p1.json").write_text(content)
+    assert run(predictions, labels) == 0
+    assert (predictions / "scores.csv").read_text() == wanted
 
 
 def test_starts_and_scores_without_torch(tmp_path: Path) -> None:

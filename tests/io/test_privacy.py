@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,10 @@ def test_d92_a_line_that_is_kept_names_no_folder_above_the_input() -> None:
 def test_choices_that_nothing_could_fulfil_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidValueError):
         Reading(**wrong)
+
+
+def test_processes_that_need_the_salt_at_once_take_one(cache: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        hashes = set(pool.map(patient_hash, ["Zeugin 7"] * 32))
+    assert len(hashes) == 1
+    assert patient_hash("Zeugin 7") in hashes

@@ -11,6 +11,8 @@ from pipeline.io import (
     atomic_path,
     kind_of,
     left_drafts,
+    locked,
+    made_folder,
     read_header,
     read_image,
     read_label,
@@ -109,6 +111,17 @@ def test_a_folder_that_is_a_file_is_the_users_to_mend(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"), atomic_path(tmp_path / "file/a.txt"):
         pass
+
+
+def test_a_cache_that_cannot_be_written_says_where_to_put_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNETWORKS_CACHE", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    for attempt in (made_folder, lambda path: locked(path).__enter__()):
+        with pytest.raises(DataError, match="cannot be written") as caught:
+            attempt(tmp_path / "file" / "choices" / "a.json")
+        assert caught.value.hint == "set UNETWORKS_CACHE to another folder"
 
 
 def test_only_drafts_of_processes_that_have_ended_are_left_ones(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from pipeline.bundles.interrupt import Terminated
 from pipeline.errors import DataError
+from pipeline.interrupt import Terminated
 from pipeline.io import write_nifti
 from pipeline.predict import MaskWriter, datalist, infer
 from tests.threshold import facts_of, plan_of, write_run

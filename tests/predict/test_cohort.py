@@ -1,6 +1,7 @@
 """Cohorts in one process: what is done stays done, and what fails takes nothing along."""
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

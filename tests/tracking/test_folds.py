@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import DataError, InvalidValueError
-from pipeline.manifests import load_manifest
+from pipeline.manifests import load_manifest, remember_manifest
 from pipeline.metrics import Score, summarise, write_table
 from pipeline.tracking.folds import FoldScores, fold_scores, patient_spreads, repeated_folds
 from pipeline.tracking.query import RunBook, RunRecord
@@ -98,11 +98,26 @@ def test_scores_and_patients_are_found_from_the_run_alone(
     uri: str, tmp_path: Path, manifest: Path
 ) -> None:
     known = {"manifest": str(manifest), "hash": load_manifest(manifest).hash}
+    remember_manifest(known["hash"], str(manifest), None)
     rows = [score("c0", "liver", 0.5), score("c1", "liver", 0.7)]
     run = record(uri, "fold0", rows, tmp_path, fold=0, **known)
     found = fold_scores(RunBook(uri), run)
     assert [row.dice for row in found.rows] == [0.5, 0.7]
     assert found.all_patients == {"patient a"}
+
+
+def test_patients_are_found_where_the_run_says_the_manifests_name_alone(
+    uri: str, tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNETWORKS_CACHE", str(tmp_path / "cache"))
+    digest = load_manifest(manifest).hash
+    run = record(
+        uri, "fold0", [score("c0", "liver", 0.5)], tmp_path, manifest=str(manifest), hash=digest
+    )
+    assert run.params["manifest"] == manifest.name
+    assert fold_scores(RunBook(uri), run).patients is None
+    remember_manifest(digest, str(manifest), None)
+    assert fold_scores(RunBook(uri), run).all_patients == {"patient a"}
 
 
 @pytest.mark.parametrize("change", ["gone", "other"])

@@ -10,6 +10,7 @@ from pipeline.tracking.names import (
     flat_params,
     flat_scores,
     shortened,
+    without_folders,
 )
 
 
@@ -84,4 +85,21 @@ def test_scores_are_one_number_a_name() -> None:
         "confusion_0": 1.0,
         "confusion_1": 2.0,
         "confusion_2": 3.0,
+    }
+
+
+def test_settings_are_kept_without_folders_and_addresses() -> None:
+    settings = {
+        "manifest": "/hospital/ward 7/set.json",
+        "dataset_dir": "~/data/",
+        "weights": "runs/a/models",
+        "tracking_uri": "https://user:secret@server",
+        "other": ["C:\\Users\\Ann\\x.nii", {"deep": "/a/b"}, 3, "1/2", "$@plan"],
+    }
+    assert without_folders(settings) == {
+        "manifest": "set.json",
+        "dataset_dir": "data",
+        "weights": "runs/a/models",
+        "tracking_uri": None,
+        "other": ["x.nii", {"deep": "b"}, 3, "1/2", "$@plan"],
     }

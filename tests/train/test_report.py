@@ -14,7 +14,7 @@ from torch import nn
 
 from pipeline.io import write_nifti
 from pipeline.train.average import Average
-from pipeline.train.report import EpochLog, ScoreTable
+from pipeline.train.report import EpochLog, ScoreTable, plan_line
 from pipeline.train.schedule import Clock, WarmCosine
 from pipeline.train.validation import BestWeights
 
@@ -40,6 +40,21 @@ def test_each_epoch_logs_mean_loss_rate_validation_and_updates(
     ]
 
 
+def test_what_was_planned_stands_on_one_line() -> None:
+    plan = {
+        "patch": [96, 96, 64], "spacing": [1.5, 1.5, 2.0], "normalisation": "window",
+        "window": [[-160.0, 240.0]], "batch_size": 2, "epoch_length": 50, "learning_rate": 0.004,
+        "norm": "instance",
+    }  # fmt: skip
+    assert plan_line(plan) == (
+        "plan: patch 96 x 96 x 64, spacing 1.5 x 1.5 x 2, normalisation window -160 to 240, "
+        "batch 2, updates per epoch 50, learning rate 0.004, norm instance"
+    )
+    assert "spacing as it is, normalisation zscore, batch" in plan_line(
+        {**plan, "spacing": None, "window": None, "normalisation": "zscore"}
+    )
+
+
 @pytest.fixture
 def case(tmp_path: Path) -> dict[str, Any]:
     """A case of which the organ fills half; the lesion is absent."""
@@ -47,7 +62,8 @@ def case(tmp_path: Path) -> dict[str, Any]:
     label[:4] = 1
     write_nifti(tmp_path / "image.nii.gz", label.astype(np.int16) * 100, AFFINE)
     write_nifti(tmp_path / "label.nii.gz", label, AFFINE)
-    image = SimpleNamespace(meta={"filename_or_obj": str(tmp_path / "image.nii.gz")})
+    meta = {"filename_or_obj": str(tmp_path / "image.nii.gz"), "original_affine": AFFINE}
+    image = SimpleNamespace(meta=meta)
     return {"case": "c0", "image": image, "label": str(tmp_path / "label.nii.gz")}
 
 
@@ -97,3 +113,35 @@ def test_as_many_overlays_are_drawn_as_asked_for(
 ) -> None:
     run(ScoreTable(tmp_path / "s.csv", FACTS, tmp_path / "p", drawn=drawn), case, predicted())
     assert len(list(tmp_path.glob("p/*.png"))) == count
+
+
+def test_a_label_with_other_axes_over_the_same_box_is_scored_in_its_place(
+    tmp_path: Path, case: Any
+) -> None:
+    straight = ScoreTable(tmp_path / "straight.csv", FACTS)
+    run(straight, case, predicted())
+    label = np.zeros((8, 8, 8), np.uint8)
+    label[:4] = 1
+    turned = np.zeros((4, 4))  # j, then i from the other end
+    turned[1, 0], turned[0, 1], turned[0, 3], turned[2, 2], turned[3, 3] = 1, -1, 7, 2, 1
+    write_nifti(tmp_path / "label.nii.gz", label[::-1].transpose(1, 0, 2), turned)
+    table = ScoreTable(tmp_path / "scores.csv", FACTS, tmp_path / "pictures")
+    run(table, case, predicted())
+    assert [row.dice for row in table.rows] == [row.dice for row in straight.rows]
+    assert len(list(tmp_path.glob("pictures/*.png"))) == 1
+
+
+def test_a_label_somewhere_else_is_told_and_takes_no_other_case_along(
+    tmp_path: Path, case: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = AFFINE.copy()
+    away[0, 3] = 500
+    write_nifti(tmp_path / "away.nii.gz", np.ones((8, 8, 8), np.uint8), away)
+    other = {**case, "case": "c1", "label": str(tmp_path / "away.nii.gz")}
+    table = ScoreTable(tmp_path / "scores.csv", FACTS)
+    classes = torch.as_tensor(predicted())[None]
+    engine = Engine(lambda engine, batch: [{"pred": classes}] * 2)
+    table.attach(engine)
+    engine.run([[other, case]])
+    assert {row.case for row in table.rows} == {"c0"}
+    assert "c1 is not scored" in caplog.text

@@ -14,18 +14,24 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Turn SIGTERM into an exception while the block runs; outside the main thread do nothing."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def terminate_as_exception() -> None:
+    """Turn SIGTERM into an exception from now on; outside the main thread do nothing."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def exit_code(error: BaseException) -> int:

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from pipeline.bundles.interrupt import Terminated, exit_code, interruptible
+from pipeline.interrupt import Terminated, exit_code, interruptible
 
 
 def test_sigterm_becomes_an_exception_that_is_handled_like_ctrl_c() -> None:
