@@ -78,9 +78,11 @@ class ToClassesd(MapTransform):
         if plain is not mask and not self._told:
             self._told = True
             logger.warning(
-                "warning: masks of 0 and 255 (%s is the first): 255 is the only class, %d",
-                case.get(self.case_key), self.values[0][0],
-            )  # fmt: skip
+                "warning: masks of 0 and 255 (%s is the first): "
+                "255 is taken for the only class, %d",
+                case.get(self.case_key),
+                self.values[0][0],
+            )
         return plain
 
 
