@@ -102,6 +102,7 @@ def _register_plan(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="as tables, for a machine whose memory forces nothing; nothing is timed",
     )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -202,7 +203,7 @@ def _plan(args: argparse.Namespace) -> int:
     config = bundle_folder(args.bundle) / "train.json"
     manifest = load_manifest(args.manifest, args.dataset_dir)
     check_files(manifest)
-    facts = planning.fingerprint(manifest, args.fold)
+    facts = planning.fingerprint(manifest, args.fold, quiet=args.quiet)
     plain = facts.to_dict()
     dims = [args.spatial_dims] if args.spatial_dims else [3, 2][3 - facts.dims :]
     wanted = [(p, d) for d in dims for p in ([args.preset] if args.preset else PRESETS)]
@@ -222,7 +223,9 @@ def _plan(args: argparse.Namespace) -> int:
     needs = {
         f"{args.bundle}, {name}": expected(args.bundle, preset, plan, plain, args.device).rows()
         for (preset, _), (name, plan) in progress(
-            list(zip(wanted, plans.items(), strict=True)), "timing a step of each plan"
+            list(zip(wanted, plans.items(), strict=True)),
+            "timing a step of each plan",
+            quiet=args.quiet,
         )
     }
     print("\n".join(planning.text_report(facts, plans, needs)))

@@ -20,7 +20,7 @@ from pipeline.settings import cache_dir
 FORMAT = 4  # raise when a field or the way it is measured changes
 
 
-def fingerprint(manifest: Manifest, fold: int | None = None) -> Fingerprint:
+def fingerprint(manifest: Manifest, fold: int | None = None, *, quiet: bool = False) -> Fingerprint:
     """Return the fingerprint of the training cases, from the cache where it was made before.
 
     Raises:
@@ -39,7 +39,7 @@ def fingerprint(manifest: Manifest, fold: int | None = None) -> Fingerprint:
         stored = json.loads(path.read_text())
         if stored["stamp"] == stamp:
             return Fingerprint.from_dict(stored["fingerprint"])
-    bar = progress(cases, "reading the training cases")
+    bar = progress(cases, "reading the training cases", quiet=quiet)
     facts = [measure_case(case, manifest, len(cases)) for case in bar]
     facts, mixed = _same_channels(facts, cases)
     found = replace(_pooled(facts, manifest, cases), validation_cases=validation, mixed=mixed)

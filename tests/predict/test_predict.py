@@ -407,6 +407,12 @@ def test_a_refusal_is_stored_without_uids() -> None:
     assert stored(reason, "/data/in", case) == "a: no series [UID]; choose with --series N"
 
 
+def test_a_listing_of_series_is_stored_without_their_descriptions() -> None:
+    case = InputCase("a", (Path("/data/in/a"),), "a")
+    listing = '2 series: [1] CT 512x512x80 "Abd Dr Smith"; [2] CT 512x512x9 "x"'
+    assert stored(listing, "/data/in", case) == "2 series: [1] CT 512x512x80; [2] CT 512x512x9"
+
+
 def test_the_only_case_raises_and_leaves_nothing(run: Path, cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"b\.nii\.gz"):
         predict(run, cohort / "b.nii.gz", tmp_path / "out" / "b.nii.gz")

@@ -180,7 +180,7 @@ def _description(header: Header) -> str:
     """Return the description in the one character set that most use today, or as it comes."""
     raw = header.attributes.get("SeriesDescription", "").encode("latin-1", "replace")
     utf8 = "192" in header.attributes.get("SpecificCharacterSet", "")
-    return plain(raw.decode("utf-8" if utf8 else "latin-1", "replace"))
+    return plain(raw.decode("utf-8" if utf8 else "latin-1", "replace")).replace('"', "'")
 
 
 def _refuse_mixtures(headers: tuple[Header, ...], path: object) -> None:
