@@ -211,7 +211,8 @@ def test_a_run_that_ended_without_its_scores_is_resumed_for_them_alone(
     (finished / "scores.csv").unlink()
     again = train(tmp_path, tiny, resume=str(finished))
     assert again.code == 0, again.err
-    assert "epoch" not in again.err.split("resumed after epoch 2")[1]
+    assert "epoch 3" not in again.err
+    assert ": loss" not in again.err.split("resumed after epoch 2")[1]
     assert (finished / "scores.csv").read_bytes() == scores
     assert "ended by max_epochs" in again.out
     (run,) = tracked(tmp_path)
