@@ -168,10 +168,11 @@ def _segment(
     image, waiting.image = waiting.image, None
     if predictor.recipe.how.max_ram_gib is None:
         return predictor.segment(waiting.task, image, waiting.seconds)
+    held = reader.held_bytes()
     try:
-        return predictor.segment(waiting.task, image, waiting.seconds, reader.held_bytes())
+        return predictor.segment(waiting.task, image, waiting.seconds, held)
     except ResourceError:
-        if all(job.done() for job in written) and not reader.holds:
+        if not held and not reader.holds and all(job.done() for job in written):
             raise
     wait(written)
     reader.drop()

@@ -223,6 +223,7 @@ def test_a_case_that_is_too_large_by_itself_is_not_tried_again(
 
     monkeypatch.setattr(PREDICTED, _segment)
     monkeypatch.setattr("pipeline.predict.cohort.AHEAD", 1e-12)
+    monkeypatch.setattr("pipeline.predict.cohort.Reader.held_bytes", lambda self: 0)
     recipe = Recipe((str(run),), how=SegmentOptions(max_ram_gib=50.0))
     last = tasks_of(scans, tmp_path / "out")[-1:]
     with recipe.open() as predictor:
