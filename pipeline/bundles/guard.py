@@ -86,7 +86,7 @@ def install_hook() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, KeyboardInterrupt):
-            print("interrupted before anything was written", file=sys.stderr)
+            print("interrupted", file=sys.stderr)
             raise SystemExit(exit_code(error))
         found = refusal(error)
         if found is not None:

@@ -21,6 +21,7 @@ from pipeline.predict.peak import peak_gib
 from pipeline.predict.postprocess import mend, read_steps
 from pipeline.predict.segment import Segmented, refuse_other_input
 from pipeline.transforms.classes import to_integers
+from pipeline.transforms.reader import warnings_of
 
 
 @plain
@@ -95,7 +96,7 @@ class MaskWriter:
         affine = None if picture else np.asarray(meta["original_affine"], dtype=np.float64)
         steps = read_steps(self.plan.get("postprocess"), list(model.classes))
         result = Segmented(mend(mask, model.classes, steps, affine), affine, peak_gib=peak_gib())
-        result.warnings += [line for line in str(meta.get("warnings") or "").split("; ") if line]
+        result.warnings += warnings_of(meta)
         for line in result.warnings:
             print(f"warning: {case['case']}: {line}", file=sys.stderr)
         path = self.folder / f"{case['case']}{'.png' if picture else '.nii.gz'}"

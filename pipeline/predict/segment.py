@@ -24,6 +24,7 @@ from pipeline.predict.model import Model
 from pipeline.predict.options import SegmentOptions
 from pipeline.predict.preparing import Prepared, prepare, read_case, refuse_other_input
 from pipeline.transforms.grid import restore_grid
+from pipeline.transforms.reader import warnings_of
 
 __all__ = ["Segmented", "Stages", "read_case", "refuse_other_input", "segment"]
 
@@ -224,7 +225,7 @@ def _upright(values: Any, member: Member, source: MetaTensor) -> Any:
 
 def _warnings(source: MetaTensor, masks: Masks) -> list[str]:
     """What the reader said, and what the network should not have given."""
-    told = [line for line in str(source.meta.get("warnings") or "").split("; ") if line]
+    told = warnings_of(source.meta)
     if not masks.finite:
         told.append("the network gave values that are no numbers: the mask may be wrong there")
     return told

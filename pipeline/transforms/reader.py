@@ -235,6 +235,11 @@ def metadata(volume: Volume, path: str | Path) -> dict[str, Any]:
     }
 
 
+def warnings_of(meta: Mapping[Any, Any]) -> list[str]:
+    """Return the lines that `metadata` put together."""
+    return [line for line in str(meta.get("warnings") or "").split("; ") if line]
+
+
 def _paths(files: Any) -> tuple[Path, ...]:
     """Return one or several paths as a tuple."""
     paths = (files,) if isinstance(files, str | Path) else tuple(files)

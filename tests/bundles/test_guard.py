@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.bundles.guard import install_hook, plain, refusal
-from pipeline.errors import DataError
+from pipeline.errors import REPORT, DataError
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,14 +82,28 @@ def test_results_and_names_pass_through() -> None:
         (
             "raise RuntimeError('Failed to instantiate') from DataError('bad', hint='mend it')",
             2,
-            "",
+            "error: bad; mend it\n",
         ),
-        ("raise RuntimeError('ours')", 1, "Traceback"),
+        ("raise KeyboardInterrupt", 130, "interrupted\n"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, "interrupted\n"),
     ],
 )
-def test_the_hook_turns_an_uncaught_refusal_into_one_line(
+def test_the_hook_turns_what_nobody_caught_into_one_line(
     statement: str, code: int, said: str
 ) -> None:
+    done = hooked(statement)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_the_hook_says_where_to_report_a_bug() -> None:
+    done = hooked("raise RuntimeError('ours')")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1] == REPORT
+
+
+def hooked(statement: str) -> subprocess.CompletedProcess[str]:
+    """Run a statement in a process with the hook."""
     # the module by itself: its package imports MONAI, which takes seconds
     program = (
         "import runpy\n"
@@ -97,14 +111,9 @@ def test_the_hook_turns_an_uncaught_refusal_into_one_line(
         "install_hook = runpy.run_path('pipeline/bundles/guard.py')['install_hook']\n"
         f"install_hook(); install_hook()\n{statement}"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False
     )
-    assert done.returncode == code
-    if said:
-        assert said in done.stderr
-    else:
-        assert done.stderr == "error: bad; mend it\n"
 
 
 def test_the_hook_is_installed_once() -> None:

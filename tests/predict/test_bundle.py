@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,9 +37,12 @@ def writer(tmp_path: Path) -> MaskWriter:
     return MaskWriter(str(tmp_path / "out"), facts_of(), str(run), plan_of())
 
 
-def test_masks_and_records_are_written_as_predict_does(writer: MaskWriter, tmp_path: Path) -> None:
+def test_masks_and_records_are_written_as_predict_does(
+    writer: MaskWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     affine = np.diag([-2.0, 1, 1, 1])
-    image = MetaTensor(torch.zeros(1, 2, 3, 4), meta={"original_affine": affine})
+    meta = {"original_affine": affine, "warnings": "4 slices are missing; lossy"}
+    image = MetaTensor(torch.zeros(1, 2, 3, 4), meta=meta)
     pred = torch.zeros(1, 2, 3, 4, dtype=torch.uint8)
     pred[0, 0], pred[0, 1, 0] = 1, 2
     state = SimpleNamespace(
@@ -50,7 +54,12 @@ def test_masks_and_records_are_written_as_predict_does(writer: MaskWriter, tmp_p
     file: Any = nibabel.load(tmp_path / "out" / "c7.nii.gz")
     assert np.unique(np.asanyarray(file.dataobj)).tolist() == [0, 1, 4]
     assert file.affine == pytest.approx(affine)
-    assert '"threshold"' in (tmp_path / "out" / "c7.json").read_text()
+    text = (tmp_path / "out" / "c7.json").read_text()
+    assert '"threshold"' in text
+    record = json.loads(text)
+    assert record["warnings"] == ["4 slices are missing", "lossy"]
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["warning: c7: 4 slices are missing", "warning: c7: lossy"]
     assert writer.masks == [tmp_path / "out" / "c7.nii.gz"]
 
 
